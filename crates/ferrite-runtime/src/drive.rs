@@ -53,7 +53,7 @@ impl<R: Reconcile> Driver<R> {
             controllerKind = %kind,
             namespace = %work.key.namespace,
             name = %work.key.name,
-            reconcileID = %reconcile_id(),
+            reconcileID = %random_uuid(),
         );
         let started = Instant::now();
         self.runtime.metrics.waited(&controller, work.waited);
@@ -367,7 +367,7 @@ fn jitter(interval: Duration, percent: u8, unit: f64) -> Duration {
 }
 
 /// A random UUID (version 4), as controller-runtime puts into every log line of a reconcile.
-fn reconcile_id() -> String {
+pub(crate) fn random_uuid() -> String {
     let value = rand::random::<u128>() & !(0xf000_u128 << 64) & !(0xc000_u128 << 48)
         | (0x4000_u128 << 64)
         | (0x8000_u128 << 48);
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn reconcile_ids_are_random_uuids() {
-        let id = reconcile_id();
+        let id = random_uuid();
         let bytes = id.as_bytes();
         assert!(id.len() == 36 && bytes[14] == b'4' && b"89ab".contains(&bytes[19]), "{id}");
     }

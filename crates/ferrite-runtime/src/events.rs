@@ -123,7 +123,7 @@ fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
 }
 
 /// The host's name, which is the pod's name in a cluster.
-fn instance() -> String {
+pub(crate) fn instance() -> String {
     fs_err::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }

@@ -24,12 +24,15 @@ pub struct Progress {
     shutdown: CancellationToken,
 }
 
+/// Status, reason and message of a condition.
+type State = (Truth, String, String);
+
 /// What has been told and not yet written.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Told {
     pub(crate) message: Option<String>,
     pub(crate) drift: bool,
-    pub(crate) conditions: Vec<(String, Option<(Truth, String, String)>)>,
+    pub(crate) conditions: Vec<(String, Option<State>)>,
     pub(crate) status: Map<String, Value>,
     pub(crate) events: Vec<Event>,
 }

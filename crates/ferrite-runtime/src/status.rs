@@ -160,22 +160,22 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(old: Value, new: Value, expect: Option<Value>) {
+    fn check(old: &Value, new: &Value, expect: Option<&Value>) {
         let patch = merge_patch(old.as_object().unwrap(), new.as_object().unwrap());
-        assert_eq!(patch.map(Value::Object), expect);
+        assert_eq!(patch.map(Value::Object).as_ref(), expect);
     }
 
     #[test]
     fn equal_states_need_no_patch() {
-        check(json!({"a": 1, "b": {"c": [1]}}), json!({"b": {"c": [1]}, "a": 1}), None);
+        check(&json!({"a": 1, "b": {"c": [1]}}), &json!({"b": {"c": [1]}, "a": 1}), None);
     }
 
     #[test]
     fn the_patch_is_the_smallest_one() {
         check(
-            json!({"gone": 1, "same": 2, "deep": {"keep": 1, "drop": 2}, "list": [1, 2]}),
-            json!({"same": 2, "deep": {"keep": 1, "add": 3}, "list": [2], "new": "x"}),
-            Some(json!({"deep": {"add": 3, "drop": null}, "list": [2], "new": "x", "gone": null})),
+            &json!({"gone": 1, "same": 2, "deep": {"keep": 1, "drop": 2}, "list": [1, 2]}),
+            &json!({"same": 2, "deep": {"keep": 1, "add": 3}, "list": [2], "new": "x"}),
+            Some(&json!({"deep": {"add": 3, "drop": null}, "list": [2], "new": "x", "gone": null})),
         );
     }
 
