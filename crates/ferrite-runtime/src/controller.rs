@@ -214,7 +214,7 @@ async fn next(
 }
 
 /// Flux's predicate: the generation, the request annotation, or that it is being deleted. Not status, not labels.
-fn must_reconcile<K: kube::Resource>(old: &K, new: &K) -> bool {
+pub(crate) fn must_reconcile<K: kube::Resource>(old: &K, new: &K) -> bool {
     let (before, now) = (old.meta(), new.meta());
     let asked = facts::requested_at(new);
     before.uid != now.uid

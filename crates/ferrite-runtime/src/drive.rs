@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
+    core::object::HasStatus as _,
 };
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -18,7 +19,7 @@ use tracing::Instrument as _;
 use crate::{
     classify::{Class, Classify as _, Interrupted, chain},
     conditions::Conditions,
-    controller::Driver,
+    controller::{Driver, must_reconcile},
     key::ObjectKey,
     metrics::Outcome,
     progress::{Progress, Told},
@@ -194,8 +195,8 @@ impl<R: Reconcile> Run<'_, R> {
                 continue;
             }
             let wanted = self.with_told(&current, &told);
-            match status::write(&self.api, self.field_manager(), &current, &wanted, false).await {
-                Ok(Written::Changed(object)) => current = self.seen(object),
+            match status::write(&self.api, self.field_manager(), &current, &wanted, None).await {
+                Ok(Written::Changed(object)) => self.adopt(&mut current, object),
                 Ok(Written::Unchanged | Written::Gone) => {}
                 Err(error) => tracing::debug!(error = %chain(&error), "progress not written"),
             }
@@ -244,9 +245,15 @@ impl<R: Reconcile> Run<'_, R> {
         if let Some(asked) = facts::requested_at(current) {
             status.insert("lastHandledReconcileAt".to_owned(), json!(asked));
         }
-        let written = status::write(&self.api, self.field_manager(), current, &status, true).await;
+        let written =
+            status::write(&self.api, self.field_manager(), current, &status, Some(self.progress.shutdown()))
+                .await;
         let (object, ended) = match written {
-            Ok(Written::Changed(object)) => (Some(self.seen(object)), Ended::Requeue(requeue, failed)),
+            Ok(Written::Changed(object)) => {
+                let mut after = current.clone();
+                self.adopt(&mut after, object);
+                (Some(after), Ended::Requeue(requeue, failed))
+            }
             Ok(Written::Unchanged) => (None, Ended::Requeue(requeue, failed)),
             Ok(Written::Gone) => (None, Ended::Gone),
             Err(error) => {
@@ -303,7 +310,11 @@ impl<R: Reconcile> Run<'_, R> {
         };
         let mut all = object.finalizers().to_vec();
         all.push(finalizer.to_owned());
-        Ok(self.patch_finalizers(object, json!(all)).await?.map(|object| self.seen(object)))
+        let written = self.patch_finalizers(object, json!(all)).await?;
+        if let Some(written) = &written {
+            self.seen(object, written.clone());
+        }
+        Ok(written)
     }
 
     async fn patch_finalizers(
@@ -322,9 +333,20 @@ impl<R: Reconcile> Run<'_, R> {
         }
     }
 
-    fn seen(&self, object: R::Object) -> R::Object {
-        self.driver.handle.store.offer(object.clone());
-        object
+    /// Takes the status of what a write returned into the object under way. Its spec and annotations stay those that
+    /// this reconcile works on: observing a generation that was not handled would be a lie.
+    fn adopt(&self, current: &mut R::Object, written: R::Object) {
+        current.status_mut().clone_from(&written.status().cloned());
+        current.meta_mut().resource_version.clone_from(&written.meta().resource_version);
+        self.seen(current, written);
+    }
+
+    /// Shows what a write returned to the next reconcile. An object that must be reconciled anew is left to the watch,
+    /// which would otherwise find nothing changed.
+    fn seen(&self, before: &R::Object, written: R::Object) {
+        if !must_reconcile(before, &written) {
+            self.driver.handle.store.offer(written);
+        }
     }
 
     fn emit(&self, object: &R::Object, events: Vec<Event>) {

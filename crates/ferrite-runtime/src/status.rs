@@ -8,6 +8,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     conditions,
@@ -55,7 +56,8 @@ pub(crate) fn merge_patch(old: &Map<String, Value>, new: &Map<String, Value>) ->
 /// Writes the difference between `object`'s status and `wanted`.
 ///
 /// A patch that touches conditions carries the resource version; on a conflict the object is read again and the
-/// conditions are merged: ours win for the types we have or had, others keep theirs.
+/// conditions are merged: ours win for the types we have or had, others keep theirs. With `patient_until` an API
+/// server that is away is waited for, until that token is cancelled.
 ///
 /// # Errors
 ///
@@ -65,7 +67,7 @@ pub(crate) async fn write<K: Object>(
     field_manager: &str,
     object: &K,
     wanted: &Map<String, Value>,
-    patient: bool,
+    patient_until: Option<&CancellationToken>,
 ) -> Result<Written<K>, kube::Error> {
     let name = object.name_any();
     let params = PatchParams { field_manager: Some(field_manager.to_owned()), ..PatchParams::default() };
@@ -74,7 +76,7 @@ pub(crate) async fn write<K: Object>(
     let mut have = base.clone();
     let mut version = object.resource_version();
     let mut conflicts = 0;
-    let mut away = Away::new(patient);
+    let mut away = Away::new(patient_until);
     loop {
         let Some(patch) = merge_patch(&have, &wanted) else { return Ok(Written::Unchanged) };
         let mut body = json!({});
@@ -129,14 +131,15 @@ fn list(status: &Map<String, Value>) -> Vec<Condition> {
 }
 
 /// The patience with an API server that does not answer.
-struct Away {
+struct Away<'a> {
     delay: Duration,
     left: Duration,
+    until: Option<&'a CancellationToken>,
 }
 
-impl Away {
-    const fn new(patient: bool) -> Self {
-        Self { delay: Duration::from_millis(250), left: if patient { AWAY_BUDGET } else { Duration::ZERO } }
+impl<'a> Away<'a> {
+    const fn new(until: Option<&'a CancellationToken>) -> Self {
+        Self { delay: Duration::from_millis(250), left: AWAY_BUDGET, until }
     }
 
     fn may_retry(&self, error: &kube::Error) -> bool {
@@ -145,11 +148,16 @@ impl Away {
             kube::Error::HyperError(_) | kube::Error::Service(_) => true,
             _ => false,
         };
-        transient && !self.left.is_zero()
+        transient && !self.left.is_zero() && self.until.is_some_and(|until| !until.is_cancelled())
     }
 
     async fn pause(&mut self) {
-        tokio::time::sleep(self.delay).await;
+        if let Some(until) = self.until {
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = tokio::time::sleep(self.delay) => {}
+            }
+        }
         self.left = self.left.saturating_sub(self.delay);
         self.delay = (self.delay * 2).min(Duration::from_secs(5));
     }
