@@ -1,1 +1,34 @@
-//! ferrite-testkit.
+//! What tests need around the code under test: real servers on port 0, bounded waits, golden files.
+//!
+//! ```text
+//! GitServer ── repositories one can commit to ──▶ http://127.0.0.1:…/app (also TLS, also with a password)
+//! WebhookReceiver ── keeps every request ──▶ received(), wait_for(..)
+//! wait_for(what, patience, probe) ── asks until there is an answer or patience ends
+//! golden::check(file, actual) ── compares, or rewrites with UPDATE_GOLDEN=1
+//! ```
+//!
+//! Use it from `[dev-dependencies]` and from the tools; the product itself never depends on it.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! let git = ferrite_testkit::GitServer::start().await?;
+//! let app = git.repository("app", &[("deploy/app.yaml", "kind: ConfigMap\n")])?;
+//! let sha = app.commit("raise", &[("deploy/app.yaml", "kind: Secret\n")])?;
+//! assert_eq!(app.head()?, sha);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariants.** Every server listens on the loopback address at a free port and ends with its value. Nothing sleeps
+//! for a fixed time. It deliberately holds no mocks: a fake is a server.
+
+mod git;
+pub mod golden;
+mod tls;
+mod wait;
+mod webhook;
+
+pub use git::{GitServer, TestRepository};
+pub use tls::ClientIdentity;
+pub use wait::wait_for;
+pub use webhook::{Delivery, WebhookReceiver};
