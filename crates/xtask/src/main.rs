@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod generate;
 mod tidy;
 
 #[derive(Parser)]
@@ -15,10 +16,17 @@ struct Args {
 enum Task {
     /// Check layers, lints, dependency declarations and file sizes.
     Tidy,
+    /// Write generated files: crds/.
+    Gen {
+        /// Write nothing; fail when a file is stale.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Tidy => tidy::run(),
+        Task::Gen { check } => generate::run(check),
     }
 }
