@@ -54,6 +54,9 @@ impl<K: Object> Handle<K> {
     }
 }
 
+/// What a change of the primary kind itself means for other objects of it.
+pub(crate) type Reaction<K> = Arc<dyn Fn(&Change<K>, &Store<K>) -> Vec<Trigger> + Send + Sync>;
+
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One kind's controller: built, given its watches, then run.
@@ -83,6 +86,7 @@ pub(crate) struct Driver<R: Reconcile> {
     pub(crate) runtime: Runtime,
     pub(crate) handle: Handle<R::Object>,
     pub(crate) reconciler: R,
+    reactions: Vec<Reaction<R::Object>>,
 }
 
 impl<R: Reconcile> fmt::Debug for Controller<R> {
@@ -96,7 +100,7 @@ impl<R: Reconcile> Controller<R> {
     #[must_use]
     pub fn new(runtime: &Runtime, handle: Handle<R::Object>, reconciler: R) -> Self {
         Self {
-            driver: Driver { runtime: runtime.clone(), handle, reconciler },
+            driver: Driver { runtime: runtime.clone(), handle, reconciler, reactions: Vec::new() },
             concurrent: 4,
             watches: Vec::new(),
             listed: Vec::new(),
@@ -128,6 +132,16 @@ impl<R: Reconcile> Controller<R> {
         let listed = store.clone();
         self.listed.push(Box::pin(async move { listed.listed().await }));
         store
+    }
+
+    /// Calls `map` for each change of the primary kind itself, status included; it says what the change means for
+    /// other objects of the kind, such as those that depend on this one. Changes that a reconcile of this process
+    /// writes arrive at once, those of others with the watch.
+    pub fn react(
+        &mut self,
+        map: impl Fn(&Change<R::Object>, &Store<R::Object>) -> Vec<Trigger> + Send + Sync + 'static,
+    ) {
+        self.driver.reactions.push(Arc::new(map));
     }
 
     /// Reconciles until the runtime's shutdown token is cancelled, and returns when every worker has ended.
@@ -173,8 +187,14 @@ impl<R: Reconcile> Driver<R> {
         }
     }
 
+    /// Tells the reactions of a change and acts on what they say.
+    pub(crate) fn react(&self, change: &Change<R::Object>) {
+        react(&self.reactions, &self.handle, change);
+    }
+
     fn follow_primary(&self) -> impl Future<Output = ()> + Send + use<R> {
         let handle = self.handle.clone();
+        let reactions = self.reactions.clone();
         let runtime = &self.runtime;
         let on_change = move |change: &Change<R::Object>| {
             let key = ObjectKey::of(change.object().as_ref());
@@ -187,6 +207,7 @@ impl<R: Reconcile> Driver<R> {
                 }
                 Change::Applied { .. } => {}
             }
+            react(&reactions, &handle, change);
         };
         follow(
             runtime.api(),
@@ -195,6 +216,14 @@ impl<R: Reconcile> Driver<R> {
             runtime.shutdown.clone(),
             on_change,
         )
+    }
+}
+
+fn react<K: Object>(reactions: &[Reaction<K>], handle: &Handle<K>, change: &Change<K>) {
+    for reaction in reactions {
+        for trigger in reaction(change, &handle.store) {
+            handle.trigger(trigger);
+        }
     }
 }
 

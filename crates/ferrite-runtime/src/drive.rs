@@ -344,8 +344,10 @@ impl<R: Reconcile> Run<'_, R> {
     /// Shows what a write returned to the next reconcile. An object that must be reconciled anew is left to the watch,
     /// which would otherwise find nothing changed.
     fn seen(&self, before: &R::Object, written: R::Object) {
-        if !must_reconcile(before, &written) {
-            self.driver.handle.store.offer(written);
+        if !must_reconcile(before, &written)
+            && let Some(change) = self.driver.handle.store.offer(written)
+        {
+            self.driver.react(&change);
         }
     }
 

@@ -112,17 +112,16 @@ impl<K: Resource<DynamicType = ()>> Store<K> {
         let _sender_alive = listed.wait_for(|listed| *listed).await.is_ok();
     }
 
-    /// Takes an object that a write returned, unless something newer is known.
-    pub fn offer(&self, mut object: K) {
+    /// Takes an object that a write returned, unless something newer is known; the change, when it was taken.
+    pub fn offer(&self, mut object: K) -> Option<Change<K>> {
         slim(&mut object);
         let key = ObjectKey::of(&object);
         let mut objects = self.0.objects.write();
         // An object that is not known any more has been deleted meanwhile.
-        if let Some(have) = objects.get(&key)
-            && is_newer(have.as_ref(), &object)
-        {
-            objects.insert(key, Arc::new(object));
-        }
+        let have = objects.get(&key).filter(|have| is_newer(have.as_ref(), &object)).cloned()?;
+        let new = Arc::new(object);
+        objects.insert(key, Arc::clone(&new));
+        Some(Change::Applied { old: Some(have), new })
     }
 
     /// Adds an object from elsewhere than a watch, as tests do.
@@ -251,7 +250,7 @@ mod tests {
     fn an_older_state_never_replaces_a_newer_one() {
         let store = Store::default();
         store.insert(config_map("a", "9"));
-        store.offer(config_map("a", "10"));
+        assert!(store.offer(config_map("a", "10")).is_some());
         assert_eq!(version(&store), "10");
         assert!(store.apply(config_map("a", "9")).is_none(), "a late watch event");
         assert_eq!(version(&store), "10");
@@ -260,7 +259,7 @@ mod tests {
     #[test]
     fn a_write_that_returns_after_the_deletion_does_not_resurrect() {
         let store = Store::default();
-        store.offer(config_map("a", "10"));
+        assert!(store.offer(config_map("a", "10")).is_none());
         assert!(store.is_empty());
     }
 
