@@ -12,8 +12,21 @@ use serde_json::Value;
 
 /// Every definition as YAML, one document each.
 pub const ALL: &[&str] = &[
+    include_str!("../../../crds/helm.toolkit.fluxcd.io_helmreleases.yaml"),
+    include_str!("../../../crds/image.toolkit.fluxcd.io_imagepolicies.yaml"),
+    include_str!("../../../crds/image.toolkit.fluxcd.io_imagerepositories.yaml"),
+    include_str!("../../../crds/image.toolkit.fluxcd.io_imageupdateautomations.yaml"),
     include_str!("../../../crds/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
+    include_str!("../../../crds/notification.toolkit.fluxcd.io_alerts.yaml"),
+    include_str!("../../../crds/notification.toolkit.fluxcd.io_providers.yaml"),
+    include_str!("../../../crds/notification.toolkit.fluxcd.io_receivers.yaml"),
+    include_str!("../../../crds/source.extensions.fluxcd.io_artifactgenerators.yaml"),
+    include_str!("../../../crds/source.toolkit.fluxcd.io_buckets.yaml"),
+    include_str!("../../../crds/source.toolkit.fluxcd.io_externalartifacts.yaml"),
     include_str!("../../../crds/source.toolkit.fluxcd.io_gitrepositories.yaml"),
+    include_str!("../../../crds/source.toolkit.fluxcd.io_helmcharts.yaml"),
+    include_str!("../../../crds/source.toolkit.fluxcd.io_helmrepositories.yaml"),
+    include_str!("../../../crds/source.toolkit.fluxcd.io_ocirepositories.yaml"),
 ];
 
 /// Reads one YAML document, such as a text of [`ALL`], as Kubernetes does.

@@ -32,6 +32,43 @@ pub(crate) fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
 
+/// A list of any values.
+pub(crate) fn anything_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}})
+}
+
+/// A selector by labels, as Kubernetes has it.
+pub(crate) fn label_selector(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchLabels": {
+                "type": "object", "additionalProperties": {"type": "string"},
+                "description": "Labels with their values; all have to match.",
+            },
+            "matchExpressions": {
+                "type": "array", "x-kubernetes-list-type": "atomic",
+                "description": "Conditions on labels; all have to hold.",
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": {"type": "string", "description": "The label."},
+                        "operator": {
+                            "type": "string", "description": "`In`, `NotIn`, `Exists` or `DoesNotExist`.",
+                        },
+                        "values": {
+                            "type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"},
+                            "description": "The values, for `In` and `NotIn`.",
+                        },
+                    },
+                },
+            },
+        },
+    })
+}
+
 /// A list of conditions with the limits of Kubernetes' `metav1.Condition`.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -6,8 +6,19 @@ use serde_json::{Map, Value, json};
 
 use super::former::{Former, Ignored, Shape};
 use super::{GenerateError, former, structural};
+use crate::helm::{HelmRelease, HelmReleaseSpec, HelmReleaseStatus};
+use crate::image::{
+    ImagePolicy, ImagePolicySpec, ImagePolicyStatus, ImageRepository, ImageRepositorySpec,
+    ImageRepositoryStatus, ImageUpdateAutomation, ImageUpdateAutomationSpec, ImageUpdateAutomationStatus,
+};
 use crate::kustomize::{Kustomization, KustomizationSpec, KustomizationStatus};
-use crate::source::{GitRepository, GitRepositorySpec, GitRepositoryStatus};
+use crate::notification::{Alert, AlertSpec, Provider, ProviderSpec, Receiver, ReceiverSpec, ReceiverStatus};
+use crate::source::{
+    ArtifactGenerator, ArtifactGeneratorSpec, ArtifactGeneratorStatus, Bucket, BucketSpec, BucketStatus,
+    ExternalArtifact, ExternalArtifactSpec, ExternalArtifactStatus, GitRepository, GitRepositorySpec,
+    GitRepositoryStatus, HelmChart, HelmChartSpec, HelmChartStatus, HelmRepository, HelmRepositorySpec,
+    HelmRepositoryStatus, OciRepository, OciRepositorySpec, OciRepositoryStatus,
+};
 
 /// Keeps kustomize-controller's variable substitution from CRDs: their descriptions may hold `${...}`.
 const NO_SUBSTITUTION: &str = "kustomize.toolkit.fluxcd.io/substitute";
@@ -26,16 +37,76 @@ pub(super) struct Definition {
 
 /// Every definition.
 pub(super) fn all() -> Vec<Definition> {
-    vec![
-        define::<GitRepository, GitRepositorySpec>("A Git repository whose revisions become artifacts.")
-            .with_status::<GitRepositoryStatus>()
-            .since(&former::GIT_REPOSITORY),
+    let mut all = sources();
+    all.extend([
         define::<Kustomization, KustomizationSpec>(
             "Manifests of a source that are built, applied and kept as they are.",
         )
         .with_status::<KustomizationStatus>()
         .since(&former::KUSTOMIZATION),
+        define::<HelmRelease, HelmReleaseSpec>("A release of a Helm chart that is kept as it is.")
+            .with_status::<HelmReleaseStatus>()
+            .since(&former::HELM_RELEASE),
+        define::<Alert, AlertSpec>("Events of some objects that are told to a provider.")
+            .since(&former::ALERT),
+        define::<Provider, ProviderSpec>("A service that is told of events.").since(&former::PROVIDER),
+        define::<Receiver, ReceiverSpec>("A webhook that asks for reconciles.")
+            .with_status::<ReceiverStatus>()
+            .since(&former::RECEIVER),
+        define::<ImageRepository, ImageRepositorySpec>("An image whose tags are read.")
+            .with_status::<ImageRepositoryStatus>()
+            .since(&former::IMAGE_REPOSITORY),
+        define::<ImagePolicy, ImagePolicySpec>("A choice of the latest tag of an image.")
+            .with_status::<ImagePolicyStatus>()
+            .since(&former::IMAGE_POLICY),
+        define::<ImageUpdateAutomation, ImageUpdateAutomationSpec>(
+            "Commits that put chosen tags into a Git repository.",
+        )
+        .with_status::<ImageUpdateAutomationStatus>()
+        .since(&former::IMAGE_UPDATE_AUTOMATION),
+    ]);
+    all
+}
+
+fn sources() -> Vec<Definition> {
+    vec![
+        define::<GitRepository, GitRepositorySpec>("A Git repository whose revisions become artifacts.")
+            .with_status::<GitRepositoryStatus>()
+            .since(&former::GIT_REPOSITORY),
+        define::<OciRepository, OciRepositorySpec>("An OCI repository whose tags become artifacts.")
+            .with_status::<OciRepositoryStatus>()
+            .since(&former::OCI_REPOSITORY),
+        define::<HelmRepository, HelmRepositorySpec>(
+            "A Helm repository whose index becomes an artifact, or an OCI registry with charts.",
+        )
+        .with_status::<HelmRepositoryStatus>()
+        .since(&former::HELM_REPOSITORY),
+        define::<HelmChart, HelmChartSpec>("A Helm chart that becomes an artifact.")
+            .with_status::<HelmChartStatus>()
+            .since(&former::HELM_CHART),
+        define::<Bucket, BucketSpec>("A bucket of an object store whose files become artifacts.")
+            .with_status::<BucketStatus>()
+            .since(&former::BUCKET),
+        define::<ExternalArtifact, ExternalArtifactSpec>(
+            "An artifact that another controller stores and serves.",
+        )
+        .with_status::<ExternalArtifactStatus>(),
+        define::<ArtifactGenerator, ArtifactGeneratorSpec>("Artifacts put together from several sources.")
+            .with_status::<ArtifactGeneratorStatus>(),
     ]
+}
+
+/// The status of versions whose successor has none: accepted, never written.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct FormerStatus {
+    /// Not written.
+    observed_generation: Option<i64>,
+    /// Not written.
+    #[serde(default)]
+    #[schemars(schema_with = "crate::schema::conditions")]
+    conditions: Vec<crate::Condition>,
 }
 
 fn define<K: CustomResourceExt + Resource<DynamicType = ()>, S: JsonSchema>(description: &str) -> Definition {
@@ -102,9 +173,17 @@ impl Definition {
             })
         };
         let mut versions = vec![version(self.stored(), schema.clone())];
-        let loosened = self.loosened(&schema)?;
+        let mut loosened = self.loosened(&schema)?;
+        if self.former.had_status {
+            let status = structural::schema_of::<FormerStatus>();
+            loosened["properties"]["status"] =
+                status.map_err(|(path, problem)| self.error(&path, &problem))?;
+        }
         for name in self.former.versions {
             let mut old = version(name, loosened.clone());
+            if self.former.had_status {
+                old["subresources"] = json!({"status": {}});
+            }
             old["deprecated"] = true.into();
             old["deprecationWarning"] = self.warning(name).into();
             versions.push(old);

@@ -19,10 +19,13 @@ pub(super) struct Former {
     pub(super) unchecked: &'static [&'static str],
     /// Fields that no longer mean anything.
     pub(super) ignored: &'static [Ignored],
+    /// Whether they had a status that the stored version lacks.
+    pub(super) had_status: bool,
 }
 
 /// A kind without former versions.
-pub(super) const NONE: Former = Former { versions: &[], optional: &[], unchecked: &[], ignored: &[] };
+pub(super) const NONE: Former =
+    Former { versions: &[], optional: &[], unchecked: &[], ignored: &[], had_status: false };
 
 /// A field of former versions that never changed, or no longer changes, what is done.
 ///
@@ -106,6 +109,7 @@ pub(super) const GIT_REPOSITORY: Former = Former {
         CONFIG_CHECKSUM,
         STATUS_URL,
     ],
+    ..NONE
 };
 
 /// Kustomization.
@@ -127,4 +131,117 @@ pub(super) const KUSTOMIZATION: Former = Former {
             why: "The inventory took its place.",
         },
     ],
+    ..NONE
+};
+
+const OLD_ARTIFACT: &[&str] =
+    &[".status.artifact.digest", ".status.artifact.lastUpdateTime", ".status.artifact.revision"];
+
+/// OCIRepository.
+pub(super) const OCI_REPOSITORY: Former = Former {
+    versions: &["v1beta2"],
+    optional: OLD_ARTIFACT,
+    ignored: &[of_v1beta2(CHECKSUM), CONFIG_CHECKSUM],
+    ..NONE
+};
+
+const fn of_v1beta2(field: Ignored) -> Ignored {
+    Ignored { versions: &["v1beta2"], ..field }
+}
+
+/// HelmRepository.
+pub(super) const HELM_REPOSITORY: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: OLD_ARTIFACT,
+    unchecked: &[".spec.interval", ".spec.timeout", ".spec.url"],
+    ignored: &[CHECKSUM],
+    ..NONE
+};
+
+/// HelmChart.
+pub(super) const HELM_CHART: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: OLD_ARTIFACT,
+    unchecked: &[".spec", ".spec.interval"],
+    ignored: &[ACCESS_FROM, CHECKSUM],
+    ..NONE
+};
+
+/// Bucket.
+pub(super) const BUCKET: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: OLD_ARTIFACT,
+    unchecked: &[".spec.interval", ".spec.timeout"],
+    ignored: &[ACCESS_FROM, CHECKSUM],
+    ..NONE
+};
+
+/// HelmRelease.
+pub(super) const HELM_RELEASE: Former = Former {
+    versions: &["v2beta2", "v2beta1"],
+    optional: &[".spec.chart.spec.sourceRef.kind", ".spec.postRenderers[].kustomize.patches[].patch"],
+    unchecked: &[".spec.chart.spec.chart", ".spec.serviceAccountName", ".status.storageNamespace"],
+    ignored: &[Ignored {
+        versions: &["v2beta1", "v2beta2"],
+        path: ".status.lastAppliedRevision",
+        shape: Shape::Text,
+        why: "The history says more.",
+    }],
+    ..NONE
+};
+
+/// Alert.
+pub(super) const ALERT: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: &[".spec.eventSources[].kind"],
+    unchecked: &[".spec.summary"],
+    had_status: true,
+    ..NONE
+};
+
+/// Provider.
+pub(super) const PROVIDER: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    unchecked: &[".spec.address", ".spec.channel", ".spec.proxy", ".spec.username"],
+    had_status: true,
+    ..NONE
+};
+
+/// Receiver.
+pub(super) const RECEIVER: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: &[".spec.resources[].kind"],
+    ignored: &[STATUS_URL],
+    ..NONE
+};
+
+/// ImageRepository.
+pub(super) const IMAGE_REPOSITORY: Former =
+    Former { versions: &["v1beta2", "v1beta1"], optional: &[".spec.image", ".spec.interval"], ..NONE };
+
+/// ImagePolicy.
+pub(super) const IMAGE_POLICY: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    ignored: &[
+        Ignored {
+            versions: &["v1beta1", "v1beta2"],
+            path: ".status.latestImage",
+            shape: Shape::Text,
+            why: "`latestRef` says the same.",
+        },
+        Ignored {
+            versions: &["v1beta2"],
+            path: ".status.observedPreviousImage",
+            shape: Shape::Text,
+            why: "`observedPreviousRef` says the same.",
+        },
+    ],
+    ..NONE
+};
+
+/// ImageUpdateAutomation.
+pub(super) const IMAGE_UPDATE_AUTOMATION: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: &[".spec.git.commit.signingKey.secretRef"],
+    ..NONE
 };

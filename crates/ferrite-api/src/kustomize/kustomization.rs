@@ -31,17 +31,9 @@ use crate::{
     category = "all",
     category = "fluxcd",
     category = "fluxcd-appliers",
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Status",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].message"#
-    )
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KustomizationSpec {
@@ -112,7 +104,7 @@ pub struct KustomizationSpec {
     pub patches: Vec<Patch>,
     /// Deprecated, of v1beta1 and v1beta2: strategic merge patches; use `patches`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "former_merge_patches")]
+    #[schemars(schema_with = "schema::anything_list")]
     pub patches_strategic_merge: Vec<Value>,
     /// Deprecated, of v1beta1 and v1beta2: JSON 6902 patches; use `patches`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -135,10 +127,6 @@ pub struct KustomizationSpec {
     /// Whether to leave the objects alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
-}
-
-fn former_merge_patches(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}})
 }
 
 impl KustomizationSpec {
