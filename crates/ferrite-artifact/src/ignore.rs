@@ -7,8 +7,6 @@ mod glob;
 
 use crate::{Item, ItemKind, archive::component_order};
 
-/// The name of the files that hold patterns.
-const FILE_NAME: &str = ".sourceignore";
 /// Bytes of one file of patterns.
 const FILE_LIMIT: usize = 1 << 20;
 /// Patterns of one source.
@@ -77,6 +75,9 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The name of the files that hold patterns.
+    pub const FILE_NAME: &str = ".sourceignore";
+
     /// Excludes nothing.
     #[must_use]
     pub fn none() -> Self {
@@ -110,8 +111,8 @@ impl Rules {
             .iter()
             .filter(|item| matches!(item.kind, ItemKind::File { .. }))
             .filter_map(|item| match item.path.rsplit_once('/') {
-                Some((directory, FILE_NAME)) => Some((directory, item)),
-                None if item.path == FILE_NAME => Some(("", item)),
+                Some((directory, Self::FILE_NAME)) => Some((directory, item)),
+                None if item.path == Self::FILE_NAME => Some(("", item)),
                 _ => None,
             })
             .filter(|(directory, _)| directory.split('/').all(|name| name != ".git"))

@@ -1,1 +1,89 @@
-//! ferrite-source-controller.
+//! source-controller: fetches what objects name as their source, and serves it as artifacts.
+//!
+//! ```text
+//! GitRepository ─▶ observe: storage, secrets, one poll per remote ─▶ plan ─▶ act: fetch, archive, store ─▶ report
+//!                                                                              │
+//!                  consumers ◀── HTTP ── artifact server ◀── storage directory ┘
+//! ```
+//!
+//! Run it beside the consumers, kustomize-controller first of all, in place of Flux's controller of the same name.
+//!
+//! ```no_run
+//! # async fn example(runtime: ferrite_runtime::Runtime) -> Result<(), ferrite_source_controller::Error> {
+//! use ferrite_source_controller::{Config, run};
+//!
+//! let mut config = Config::new("/data");
+//! config.storage_addr = "127.0.0.1:0".to_owned(); // a free port, which the artifact URLs then carry
+//! run(runtime, config).await
+//! # }
+//! ```
+//!
+//! **Invariants.** An artifact is visible whole or not at all. Nothing is fetched when neither the remote nor the spec
+//! moved, and nothing is fetched again after a restart that kept the storage. A spec that asks for what is not
+//! supported yet stalls with a condition that says so; it is never fetched differently than asked.
+//! It deliberately reconciles GitRepository only, so far.
+
+mod args;
+mod config;
+mod context;
+mod credentials;
+pub mod git_repository;
+mod polls;
+
+use std::sync::Arc;
+
+use ferrite_artifact::{Algorithm, DiskStore};
+use ferrite_runtime::{Controller, Handle, Runtime, serve};
+
+pub use args::{Args, FEATURE_GATES};
+pub use config::Config;
+use context::Context;
+use git_repository::GitRepositories;
+
+/// The controller's name on the wire: reporting component, field manager, lease.
+pub const NAME: &str = "source-controller";
+
+/// Why a source-controller cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `--artifact-digest-algo` names none.
+    #[error("cannot use --artifact-digest-algo")]
+    Algorithm(#[source] ferrite_artifact::DigestError),
+    /// `--storage-path` cannot be used.
+    #[error("cannot use --storage-path")]
+    Storage(#[source] ferrite_artifact::StoreError),
+    /// `--storage-addr` cannot be bound.
+    #[error("cannot serve artifacts; check --storage-addr")]
+    Listen(#[source] std::io::Error),
+    /// A blocking task was cancelled.
+    #[error("interrupted while opening the storage")]
+    Interrupted,
+}
+
+/// Reconciles and serves until `runtime.shutdown` is cancelled.
+///
+/// The artifact listener is bound first, so that port 0 works and the advertised address is right.
+///
+/// # Errors
+/// See [`Error`]: only what is wrong at the start. Later failures are conditions on objects.
+pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
+    let algorithm: Algorithm = config.digest_algorithm.parse().map_err(Error::Algorithm)?;
+    let path = config.storage_path.clone();
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(path, algorithm)).await;
+    let store = opened.map_err(|_| Error::Interrupted)?.map_err(Error::Storage)?;
+    let listener = serve::listen(&config.storage_addr).await.map_err(Error::Listen)?;
+    let advertised = config.advertised(listener.local_addr().map_err(Error::Listen)?);
+    tracing::info!(%advertised, path = %store.root().display(), "serving artifacts");
+    let shutdown = runtime.shutdown.clone();
+    let server =
+        tokio::spawn(ferrite_artifact::serve(
+            listener,
+            store.clone(),
+            async move { shutdown.cancelled().await },
+        ));
+    let context = Context::new(&runtime, &config, Arc::new(store), advertised);
+    let handle = Handle::new(&runtime);
+    let controller = Controller::new(&runtime, handle, GitRepositories::new(context));
+    controller.concurrent(config.concurrent).run().await;
+    server.await.map_err(|_| Error::Interrupted)
+}

@@ -1,0 +1,262 @@
+//! From the Secrets an object names to a remote that can be asked.
+//!
+//! Keys are Flux's (fluxcd/pkg `git.NewAuthOptions`, `runtime/secrets`).
+
+use ferrite_artifact::{Algorithm, Hasher};
+use ferrite_git::{Auth, Identity, Location, Proxy, Redacted, Remote};
+use ferrite_runtime::ObjectKey;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+
+use crate::context::RemoteKey;
+
+/// A Secret that holds something else than it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// A key that must be there is not.
+    #[error("secret '{secret}' has no '{missing}'; it needs {needs}")]
+    Missing {
+        /// The Secret.
+        secret: ObjectKey,
+        /// The key.
+        missing: &'static str,
+        /// What belongs together.
+        needs: &'static str,
+    },
+    /// Keys that exclude each other.
+    #[error("secret '{secret}' has both {both}; keep one of the two")]
+    Both {
+        /// The Secret.
+        secret: ObjectKey,
+        /// Which.
+        both: &'static str,
+    },
+    /// A value that is no text.
+    #[error("'{name}' in secret '{secret}' is not UTF-8 text")]
+    NotText {
+        /// The Secret.
+        secret: ObjectKey,
+        /// The key.
+        name: &'static str,
+    },
+    /// Keys for SSH on an address that is not.
+    #[error(
+        "secret '{secret}' holds an SSH key, but the address is an HTTP one; give it 'username' and 'password'"
+    )]
+    Ssh {
+        /// The Secret.
+        secret: ObjectKey,
+    },
+}
+
+/// The data of a Secret.
+struct Keys<'a> {
+    secret: &'a Secret,
+    name: ObjectKey,
+}
+
+impl<'a> Keys<'a> {
+    fn of(secret: &'a Secret) -> Self {
+        Self { secret, name: ObjectKey::of(secret) }
+    }
+
+    fn bytes(&self, key: &str) -> Option<&'a [u8]> {
+        let value = self.secret.data.as_ref()?.get(key).map(|ByteString(bytes)| bytes.as_slice());
+        value.filter(|bytes| !bytes.is_empty())
+    }
+
+    /// The value of the first of `keys` that is there.
+    fn first(&self, keys: &[&str]) -> Option<Vec<u8>> {
+        keys.iter().find_map(|key| self.bytes(key)).map(<[u8]>::to_vec)
+    }
+
+    fn text(&self, key: &'static str) -> Result<Option<String>, CredentialsError> {
+        let Some(bytes) = self.bytes(key) else { return Ok(None) };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(CredentialsError::NotText { secret: self.name.clone(), name: key }),
+        }
+    }
+
+    fn missing(&self, missing: &'static str, needs: &'static str) -> CredentialsError {
+        CredentialsError::Missing { secret: self.name.clone(), missing, needs }
+    }
+}
+
+/// Whether a Secret holds a GitHub App's keys.
+pub(crate) fn is_github_app(secret: &Secret) -> bool {
+    Keys::of(secret).bytes("githubAppID").is_some()
+}
+
+/// Gives `remote` what the Secret of `secretRef` holds; what the address itself holds is kept when it says nothing.
+pub(crate) fn authenticate(remote: &mut Remote, secret: &Secret) -> Result<(), CredentialsError> {
+    let keys = Keys::of(secret);
+    let (username, password) = (keys.text("username")?, keys.text("password")?);
+    let bearer = keys.text("bearerToken")?;
+    match (username, password, bearer) {
+        (Some(_), _, Some(_)) => {
+            return Err(CredentialsError::Both { secret: keys.name, both: "'username' and 'bearerToken'" });
+        }
+        (Some(username), Some(password), None) => {
+            remote.auth = Auth::Basic { username, password: Redacted::new(password) };
+        }
+        (Some(_), None, None) => return Err(keys.missing("password", "both 'username' and 'password'")),
+        (None, _, Some(token)) => remote.auth = Auth::Bearer(Redacted::new(token)),
+        (None, _, None) if keys.bytes("identity").is_some() => {
+            return Err(CredentialsError::Ssh { secret: keys.name });
+        }
+        (None, Some(_), None) => return Err(keys.missing("username", "both 'username' and 'password'")),
+        (None, None, None) => {}
+    }
+    remote.ca = keys.first(&["ca.crt", "caFile"]);
+    remote.identity = match (keys.first(&["tls.crt", "certFile"]), keys.first(&["tls.key", "keyFile"])) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key: Redacted::new(key) }),
+        (None, None) => None,
+        (Some(_), None) => return Err(keys.missing("tls.key", "both 'tls.crt' and 'tls.key'")),
+        (None, Some(_)) => return Err(keys.missing("tls.crt", "both 'tls.crt' and 'tls.key'")),
+    };
+    Ok(())
+}
+
+/// Sends `remote`'s requests through the proxy that the Secret of `proxySecretRef` names.
+pub(crate) fn through_proxy(remote: &mut Remote, secret: &Secret) -> Result<(), CredentialsError> {
+    let keys = Keys::of(secret);
+    let address = keys.text("address")?.ok_or_else(|| keys.missing("address", "the proxy's full URL"))?;
+    let (username, password) = (keys.text("username")?, keys.text("password")?.map(Redacted::new));
+    remote.proxy = Some(Proxy { address, username, password });
+    Ok(())
+}
+
+/// What makes `remote` answer as it does, without showing any of it.
+pub(crate) fn remote_key(remote: &Remote) -> RemoteKey {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    // Lengths keep neighbours apart.
+    let mut add = |part: &[u8]| {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    };
+    match &remote.location {
+        Location::Http(url) => add(url.as_str().as_bytes()),
+        Location::Local(path) => add(path.as_os_str().as_encoded_bytes()),
+    }
+    match &remote.auth {
+        Auth::Basic { username, password } => {
+            add(b"basic");
+            add(username.as_bytes());
+            add(password.expose().as_bytes());
+        }
+        Auth::Bearer(token) => {
+            add(b"bearer");
+            add(token.expose().as_bytes());
+        }
+        _ => add(b"none"),
+    }
+    add(remote.ca.as_deref().unwrap_or_default());
+    if let Some(identity) = &remote.identity {
+        add(&identity.certificate);
+        add(identity.key.expose());
+    }
+    if let Some(proxy) = &remote.proxy {
+        add(proxy.address.as_bytes());
+        add(proxy.username.as_deref().unwrap_or_default().as_bytes());
+        add(proxy.password.as_ref().map_or("", |password| password.expose()).as_bytes());
+    }
+    RemoteKey(hasher.finish().hex().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn secret(data: &[(&str, &str)]) -> Secret {
+        let data: BTreeMap<String, ByteString> = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+            .collect();
+        let mut secret = Secret { data: Some(data), ..Secret::default() };
+        secret.metadata.name = Some("git".to_owned());
+        secret.metadata.namespace = Some("apps".to_owned());
+        secret
+    }
+
+    #[track_caller]
+    fn check(url: &str, data: &[(&str, &str)], expect: &str) {
+        let mut remote = Remote::parse(url).unwrap();
+        let shown = match authenticate(&mut remote, &secret(data)) {
+            Err(error) => error.to_string(),
+            Ok(()) => {
+                let auth = match &remote.auth {
+                    Auth::Basic { username, password } => format!("{username}:{}", password.expose()),
+                    Auth::Bearer(token) => format!("bearer {}", token.expose()),
+                    _ => "none".to_owned(),
+                };
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let ca = remote.ca.as_deref().map(|ca| format!(" ca {}", text(ca))).unwrap_or_default();
+                let identity = remote.identity.as_ref().map(|id| format!(" cert {}", text(&id.certificate)));
+                format!("{auth}{ca}{}", identity.unwrap_or_default())
+            }
+        };
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn secrets_are_read_as_flux_reads_them() {
+        let url = "https://host/app";
+        check(url, &[("username", "me"), ("password", "pw")], "me:pw");
+        check(url, &[("bearerToken", "t")], "bearer t");
+        check(url, &[], "none");
+        check("https://a:b@host/app", &[("ca.crt", "CA")], "a:b ca CA");
+        check("https://a:b@host/app", &[("username", "me"), ("password", "pw")], "me:pw");
+        check(url, &[("caFile", "old"), ("ca.crt", "new")], "none ca new");
+        check(url, &[("caFile", "old"), ("certFile", "c"), ("keyFile", "k")], "none ca old cert c");
+        check(url, &[("tls.crt", "c"), ("tls.key", "k")], "none cert c");
+    }
+
+    #[test]
+    fn half_a_credential_is_named() {
+        let url = "https://host/app";
+        let both = "it needs both 'username' and 'password'";
+        check(url, &[("username", "me")], &format!("secret 'apps/git' has no 'password'; {both}"));
+        check(url, &[("password", "canary")], &format!("secret 'apps/git' has no 'username'; {both}"));
+        check(
+            url,
+            &[("username", "me"), ("bearerToken", "canary")],
+            "secret 'apps/git' has both 'username' and 'bearerToken'; keep one of the two",
+        );
+        check(
+            url,
+            &[("tls.crt", "c")],
+            "secret 'apps/git' has no 'tls.key'; it needs both 'tls.crt' and 'tls.key'",
+        );
+        check(
+            url,
+            &[("identity", "canary"), ("known_hosts", "x"), ("password", "canary")],
+            "secret 'apps/git' holds an SSH key, but the address is an HTTP one; give it 'username' and 'password'",
+        );
+    }
+
+    #[test]
+    fn a_proxy_needs_an_address() {
+        let mut remote = Remote::parse("https://host/app").unwrap();
+        let error = through_proxy(&mut remote, &secret(&[("username", "me")])).unwrap_err();
+        assert_eq!(error.to_string(), "secret 'apps/git' has no 'address'; it needs the proxy's full URL");
+        through_proxy(&mut remote, &secret(&[("address", "http://proxy:3128"), ("username", "me")])).unwrap();
+        assert_eq!(remote.proxy.unwrap().address, "http://proxy:3128");
+    }
+
+    #[test]
+    fn remotes_with_other_credentials_have_other_keys() {
+        let key = |url: &str, data: &[(&str, &str)]| {
+            let mut remote = Remote::parse(url).unwrap();
+            authenticate(&mut remote, &secret(data)).unwrap();
+            remote_key(&remote).0
+        };
+        let me = key("https://host/app", &[("username", "me"), ("password", "pw")]);
+        assert_eq!(me, key("https://me:pw@host/app", &[]));
+        assert_ne!(me, key("https://host/app", &[("username", "m"), ("password", "epw")]));
+        assert_ne!(me, key("https://host/app", &[]));
+        assert_ne!(key("https://host/app", &[("ca.crt", "a")]), key("https://host/app", &[]));
+        assert!(!me.contains("me"));
+    }
+}

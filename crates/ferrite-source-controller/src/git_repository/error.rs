@@ -1,0 +1,212 @@
+//! What can go wrong with a GitRepository, whose move it is, and where it shows.
+
+use std::{sync::Arc, time::Duration};
+
+use ferrite_api::{ConditionType, Reason};
+use ferrite_artifact::{ArchiveError, IgnoreError, StoreError};
+use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
+
+use crate::credentials::CredentialsError;
+
+/// Reasons that Flux writes as literals, beside those of its API package.
+const EMPTY_GIT_REPOSITORY: &str = "EmptyGitRepository";
+const SOURCE_IGNORE_ERROR: &str = "SourceIgnoreError";
+
+/// Why a GitRepository is not as its spec asks.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// `spec.url` cannot be used.
+    #[error("failed to parse url")]
+    Url(#[source] Arc<ferrite_git::Error>),
+    /// A Secret cannot be read.
+    #[error("failed to get secret '{secret}': {problem}")]
+    Secret {
+        /// The Secret.
+        secret: ObjectKey,
+        /// What the API server said.
+        problem: String,
+    },
+    /// A Secret holds something else than it should.
+    #[error("failed to configure authentication options")]
+    Credentials(#[source] CredentialsError),
+    /// A certificate, key or proxy cannot be used.
+    #[error("failed to configure authentication options")]
+    Authentication(#[source] Arc<ferrite_git::Error>),
+    /// A Secret of a GitHub App, and a provider that does not use it.
+    #[error("secretRef '{secret}' has github app data but provider is not set to github")]
+    GithubAppWithoutProvider {
+        /// The Secret.
+        secret: ObjectKey,
+    },
+    /// The remote could not be asked, or does not have what is asked for.
+    #[error("failed to checkout and determine revision")]
+    Checkout(#[source] Arc<ferrite_git::Error>),
+    /// There is no commit.
+    #[error("git repository is empty")]
+    Empty,
+    /// Something the spec asks for is not supported.
+    #[error("{field} is not supported by this controller yet: {help}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// What to do instead.
+        help: &'static str,
+        /// The reason shown.
+        reason: Reason,
+    },
+    /// An included repository does not exist or cannot be read.
+    #[error("could not get resource for include '{include}': {problem}")]
+    IncludeNotFound {
+        /// The included repository.
+        include: String,
+        /// What the API server said.
+        problem: String,
+        /// When to look again.
+        retry: Duration,
+    },
+    /// An included repository has no artifact.
+    #[error("no artifact available for include '{include}'")]
+    IncludeWithoutArtifact {
+        /// The included repository.
+        include: String,
+        /// When to look again.
+        retry: Duration,
+    },
+    /// An include would lie outside of the artifact.
+    #[error("path calculation for include '{include}' failed: {problem}")]
+    IncludePath {
+        /// The included repository.
+        include: String,
+        /// What is wrong and where.
+        problem: String,
+    },
+    /// An include could not be copied.
+    #[error("failed to copy '{include}' include from {from} to {to}: {problem}")]
+    IncludeCopy {
+        /// The included repository.
+        include: String,
+        /// The directory in it.
+        from: String,
+        /// The directory in this repository.
+        to: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Ignore patterns of the repository cannot be used.
+    #[error("failed to load source ignore patterns from repository")]
+    Ignore(#[source] Arc<IgnoreError>),
+    /// The storage could not be examined.
+    #[error("failed to look at the stored artifact")]
+    Stat(#[source] Arc<StoreError>),
+    /// The artifact cannot be written to the storage.
+    #[error("unable to archive artifact to storage")]
+    Store(#[source] Arc<StoreError>),
+    /// The files cannot be archived.
+    #[error("unable to archive artifact to storage")]
+    Archive(#[source] Arc<ArchiveError>),
+    /// The artifacts of a deleted object cannot be removed.
+    #[error("garbage collection for deleted resource failed")]
+    Collect(#[source] Arc<StoreError>),
+    /// The driver ended the reconcile.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Error {
+    /// The condition that shows this failure; `None` for what the driver ended.
+    #[must_use]
+    pub const fn condition(&self) -> Option<ConditionType> {
+        Some(match self {
+            Self::Url(_)
+            | Self::Secret { .. }
+            | Self::Credentials(_)
+            | Self::Authentication(_)
+            | Self::GithubAppWithoutProvider { .. }
+            | Self::Checkout(_)
+            | Self::Empty
+            | Self::Unsupported { .. } => ConditionType::FetchFailed,
+            Self::IncludeNotFound { .. } | Self::IncludeWithoutArtifact { .. } => {
+                ConditionType::IncludeUnavailable
+            }
+            Self::IncludePath { .. }
+            | Self::IncludeCopy { .. }
+            | Self::Ignore(_)
+            | Self::Stat(_)
+            | Self::Store(_)
+            | Self::Archive(_)
+            | Self::Collect(_) => ConditionType::StorageOperationFailed,
+            Self::Interrupted(_) => return None,
+        })
+    }
+}
+
+impl From<ferrite_git::Error> for Error {
+    fn from(error: ferrite_git::Error) -> Self {
+        Self::from(Arc::new(error))
+    }
+}
+
+impl From<Arc<ferrite_git::Error>> for Error {
+    fn from(error: Arc<ferrite_git::Error>) -> Self {
+        match *error {
+            ferrite_git::Error::Empty => Self::Empty,
+            ferrite_git::Error::Url { .. } => Self::Url(error),
+            ferrite_git::Error::Credentials { .. } => Self::Authentication(error),
+            _ => Self::Checkout(error),
+        }
+    }
+}
+
+impl Classify for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Url(_) | Self::Unsupported { .. } => Class::Stalled,
+            Self::IncludeNotFound { retry, .. } | Self::IncludeWithoutArtifact { retry, .. } => {
+                Class::Wait(*retry)
+            }
+            Self::Interrupted(interrupted) => interrupted.class(),
+            Self::Secret { .. }
+            | Self::Credentials(_)
+            | Self::Authentication(_)
+            | Self::GithubAppWithoutProvider { .. }
+            | Self::Checkout(_)
+            | Self::Empty
+            | Self::IncludePath { .. }
+            | Self::IncludeCopy { .. }
+            | Self::Ignore(_)
+            | Self::Stat(_)
+            | Self::Store(_)
+            | Self::Archive(_)
+            | Self::Collect(_) => Class::Retry,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        let reason = match self {
+            Self::Url(_) => Reason::UrlInvalid,
+            Self::Secret { .. } | Self::Credentials(_) | Self::Authentication(_) => {
+                Reason::AuthenticationFailed
+            }
+            Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
+            Self::Checkout(_) => Reason::GitOperationFailed,
+            Self::Empty => return EMPTY_GIT_REPOSITORY,
+            Self::Unsupported { reason, .. } => *reason,
+            Self::IncludeNotFound { .. } => Reason::NotFound,
+            Self::IncludeWithoutArtifact { .. } => Reason::NoArtifact,
+            Self::IncludePath { .. } => Reason::IllegalPath,
+            Self::IncludeCopy { .. } => Reason::CopyFailure,
+            Self::Ignore(_) => return SOURCE_IGNORE_ERROR,
+            Self::Stat(_) => Reason::StatOperationFailed,
+            Self::Store(error) => match **error {
+                StoreError::Locked { .. } => Reason::AcquireLockFailed,
+                StoreError::Io { .. } | StoreError::Name { .. } | StoreError::NoDirectory { .. } => {
+                    Reason::ArchiveOperationFailed
+                }
+            },
+            Self::Archive(_) => Reason::ArchiveOperationFailed,
+            Self::Collect(_) => Reason::GarbageCollectionFailed,
+            Self::Interrupted(interrupted) => return interrupted.reason(),
+        };
+        reason.as_str()
+    }
+}

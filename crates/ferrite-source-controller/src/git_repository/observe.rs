@@ -1,0 +1,204 @@
+//! Reads: the storage, Secrets, the remote's reference, the included artifacts.
+
+use std::{sync::Arc, time::Duration};
+
+use ferrite_api::{
+    Artifact, Reason, metadata,
+    source::{GitProvider, GitRepository, GitRepositoryInclude, GitRepositorySpec},
+};
+use ferrite_artifact::{Health, ObjectDirectory};
+use ferrite_git::{Client, Head, Reference, Remote};
+use ferrite_runtime::{Event, ObjectKey, Progress};
+use kube::{Api, ResourceExt as _};
+use serde_json::Value;
+
+use super::Error;
+use crate::{
+    context::{Context, RemoteKey, api_message, reference_key},
+    credentials,
+};
+
+/// Everything that decides what is to be done.
+#[derive(Debug)]
+pub struct Observed {
+    /// What became of the artifact that the status names; `None` when it names none.
+    pub(crate) stored: Option<Health>,
+    /// Where artifacts are served.
+    pub(crate) url_of: String,
+    /// The commit that the reference means now, and whom to ask for it.
+    pub(crate) source: Result<(Client, Head), Error>,
+    /// The artifacts to copy into this one.
+    pub(crate) included: Result<Vec<Included>, Error>,
+}
+
+/// An include that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Included {
+    /// What to copy, and where to.
+    pub(crate) include: GitRepositoryInclude,
+    /// The artifact to copy from.
+    pub(crate) artifact: Artifact,
+}
+
+pub(super) async fn observe(
+    context: &Context,
+    repository: &GitRepository,
+    step: &Progress,
+) -> Result<Observed, Error> {
+    let stored = match artifact_of(repository) {
+        Some(artifact) => {
+            let health = if is_own(artifact, repository) {
+                context.check(artifact).await.map_err(|error| Error::Stat(Arc::new(error)))?
+            } else {
+                Health::Missing
+            };
+            tell_loss(step, artifact, health);
+            Some(health)
+        }
+        None => {
+            step.say_drift(format_args!("building artifact"));
+            None
+        }
+    };
+    let source = match source(context, repository, step).await {
+        // The driver ended this reconcile; there is nothing to decide.
+        Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
+        source => source,
+    };
+    let included = match &source {
+        Ok(_) => included(context, repository).await,
+        Err(_) => Ok(Vec::new()),
+    };
+    Ok(Observed { stored, url_of: context.url(""), source, included })
+}
+
+pub(super) fn artifact_of(repository: &GitRepository) -> Option<&Artifact> {
+    repository.status.as_ref()?.artifact.as_ref()
+}
+
+/// Whether the artifact lies where this object's artifacts do; a status that says otherwise is not believed.
+fn is_own(artifact: &Artifact, repository: &GitRepository) -> bool {
+    let place = ObjectDirectory::new(
+        "GitRepository",
+        &repository.namespace().unwrap_or_default(),
+        &repository.name_any(),
+    );
+    place.is_ok_and(|place| {
+        artifact.path.strip_prefix(&place.path()).is_some_and(|rest| rest.starts_with('/'))
+    })
+}
+
+/// A lost artifact leaves the status at once: nobody should try to download it while it is built anew.
+fn tell_loss(step: &Progress, artifact: &Artifact, health: Health) {
+    match health {
+        Health::Good => return,
+        Health::Missing => {}
+        Health::Corrupt => {
+            let problem = format!(
+                "failed to verify integrity of artifact: the stored file of '{}' does not have the digest '{}'; it was removed",
+                artifact.revision, artifact.digest
+            );
+            step.event(Event::error("ArtifactVerificationFailed", problem));
+        }
+    }
+    step.field("artifact", Value::Null);
+    step.unmark(ferrite_api::ConditionType::ArtifactInStorage);
+    step.say_drift(format_args!("building artifact: disappeared from storage"));
+}
+
+async fn source(
+    context: &Context,
+    repository: &GitRepository,
+    step: &Progress,
+) -> Result<(Client, Head), Error> {
+    let spec = &repository.spec;
+    supported(spec)?;
+    let (key, remote) = remote(context, repository).await?;
+    let client = context.git_client(&key, remote)?;
+    let reference = reference(spec);
+    let question = (key, reference_key(&reference));
+    let answer = context.heads.get(&question, max_age(repository), |_| true, || client.resolve(&reference));
+    // A remote that does not answer must not keep a worker from the others.
+    let head = step.wait(answer).await?.result?;
+    Ok((client, Head::clone(&head)))
+}
+
+/// How old an answer of the remote may be: none at all when somebody asked or changed the spec.
+fn max_age(repository: &GitRepository) -> Duration {
+    let status = repository.status.as_ref();
+    let asked = repository.annotations().get(metadata::RECONCILE_REQUEST);
+    let handled = status.and_then(|status| status.last_handled_reconcile_at.as_ref());
+    let observed = status.and_then(|status| status.observed_generation);
+    if (asked.is_some() && asked != handled) || observed != repository.metadata.generation {
+        return Duration::ZERO;
+    }
+    repository.spec.interval.to_std() / 2
+}
+
+/// What this controller cannot do is told, never left out.
+fn supported(spec: &GitRepositorySpec) -> Result<(), Error> {
+    let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
+    let provider = Reason::InvalidProviderConfiguration;
+    match spec.provider.unwrap_or_default() {
+        GitProvider::Generic => {}
+        GitProvider::Aws => return refuse("provider 'aws'", "use secretRef with Git credentials", provider),
+        GitProvider::Azure => {
+            return refuse("provider 'azure'", "use secretRef with a personal access token", provider);
+        }
+        GitProvider::GitHub => return refuse("provider 'github'", "use secretRef with a token", provider),
+    }
+    if spec.verify.is_some() {
+        let help = "nothing is fetched unverified; remove spec.verify to fetch without it";
+        return refuse("spec.verify", help, Reason::VerificationError);
+    }
+    Ok(())
+}
+
+/// The remote with everything its Secrets give it.
+async fn remote(context: &Context, repository: &GitRepository) -> Result<(RemoteKey, Remote), Error> {
+    let spec = &repository.spec;
+    let namespace = repository.namespace().unwrap_or_default();
+    let get = async |name: &str| {
+        let secret = ObjectKey::new(namespace.clone(), name);
+        let found = context.secret(&secret).await;
+        found.map_err(|problem| Error::Secret { secret, problem })
+    };
+    let mut remote = Remote::parse(&spec.url)?.with_timeout(spec.timeout().to_std());
+    if let Some(reference) = &spec.secret_ref {
+        let secret = get(&reference.name).await?;
+        if credentials::is_github_app(&secret) {
+            return Err(Error::GithubAppWithoutProvider { secret: ObjectKey::of(&secret) });
+        }
+        credentials::authenticate(&mut remote, &secret).map_err(Error::Credentials)?;
+    }
+    if let Some(reference) = &spec.proxy_secret_ref {
+        let secret = get(&reference.name).await?;
+        credentials::through_proxy(&mut remote, &secret).map_err(Error::Credentials)?;
+    }
+    Ok((credentials::remote_key(&remote), remote))
+}
+
+fn reference(spec: &GitRepositorySpec) -> Reference {
+    let Some(reference) = spec.reference.clone() else { return Reference::default() };
+    let ferrite_api::source::GitRepositoryReference { branch, tag, semver, name, commit } = reference;
+    Reference { branch, tag, semver, name, commit }
+}
+
+async fn included(context: &Context, repository: &GitRepository) -> Result<Vec<Included>, Error> {
+    let retry = context.requeue_dependency;
+    let api: Api<GitRepository> = context.api(&repository.namespace().unwrap_or_default());
+    let mut found = Vec::with_capacity(repository.spec.include.len());
+    for include in &repository.spec.include {
+        let name = &include.repository.name;
+        let other = api.get(name).await.map_err(|error| Error::IncludeNotFound {
+            include: name.clone(),
+            problem: api_message(&error),
+            retry,
+        })?;
+        let artifact = artifact_of(&other).filter(|artifact| is_own(artifact, &other)).cloned();
+        let artifact =
+            artifact.ok_or_else(|| Error::IncludeWithoutArtifact { include: name.clone(), retry })?;
+        found.push(Included { include: include.clone(), artifact });
+    }
+    Ok(found)
+}
