@@ -1,0 +1,296 @@
+//! The status that each kind would have.
+
+use serde_json::{Value, json};
+
+use super::{Fate, NODE, Stage, set_condition};
+use crate::json::{items, text};
+
+/// Whether the status is not yet what [`set`] would make it in the end.
+pub(super) fn needs_work(key: &str, object: &Value, fate: &Fate) -> bool {
+    let mut wanted = object.clone();
+    set(key, &mut wanted, fate, Stage::Final);
+    if key == "/pods" && text(&object["spec"], "nodeName").is_empty() {
+        return true;
+    }
+    !crate::merge::same(&wanted["status"], &object["status"])
+}
+
+/// Writes the status of a stage.
+pub(super) fn set(key: &str, object: &mut Value, fate: &Fate, stage: Stage) {
+    let works = stage == Stage::Final && *fate == Fate::Succeeds;
+    match key {
+        "apps/deployments" => deployment(object, fate, stage),
+        "apps/statefulsets" => stateful_set(object, works),
+        "apps/daemonsets" => daemon_set(object, works),
+        "apps/replicasets" => replica_set(object, works),
+        "batch/jobs" => job(object, fate, stage),
+        "/services" if works && object["spec"]["type"] == "LoadBalancer" => load_balancer(object),
+        "/persistentvolumeclaims" if works => {
+            object["status"]["phase"] = "Bound".into();
+            object["status"]["accessModes"] = object["spec"]["accessModes"].clone();
+            object["status"]["capacity"] =
+                json!({"storage": object["spec"]["resources"]["requests"]["storage"]});
+        }
+        "/persistentvolumes" if works && object["spec"]["claimRef"].is_null() => {
+            object["status"]["phase"] = "Available".into()
+        }
+        "/pods" => pod(object, fate, stage),
+        "policy/poddisruptionbudgets" if works => {
+            let generation = object["metadata"]["generation"].clone();
+            let ok = json!({"type": "DisruptionAllowed", "status": "True", "reason": "SufficientPods", "message": "", "observedGeneration": generation});
+            object["status"]["observedGeneration"] = generation;
+            for count in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+                object["status"][count] = 0.into();
+            }
+            set_condition(object, &ok);
+        }
+        _ => {}
+    }
+}
+
+/// A status without the counts that are zero, as Kubernetes writes it.
+fn counts(object: &mut Value, counts: &[(&str, i64)]) {
+    let generation = object["metadata"]["generation"].clone();
+    let conditions = object["status"]["conditions"].clone();
+    let mut status = json!({"observedGeneration": generation});
+    for (name, count) in counts {
+        if *count != 0 {
+            status[*name] = (*count).into();
+        }
+    }
+    if !items(&conditions).is_empty() {
+        status["conditions"] = conditions;
+    }
+    object["status"] = status;
+}
+
+fn replicas(object: &Value) -> i64 {
+    object["spec"]["replicas"].as_i64().unwrap_or(1)
+}
+
+fn deployment(object: &mut Value, fate: &Fate, stage: Stage) {
+    let (wanted, name) = (replicas(object), text(&object["metadata"], "name").to_owned());
+    let set_name = format!("{name}-{}", hash(&object["spec"]["template"]));
+    let works = stage == Stage::Final && *fate == Fate::Succeeds || wanted == 0;
+    let ready = if works { wanted } else { 0 };
+    counts(
+        object,
+        &[
+            ("replicas", wanted),
+            ("updatedReplicas", wanted),
+            ("readyReplicas", ready),
+            ("availableReplicas", ready),
+            ("unavailableReplicas", wanted - ready),
+        ],
+    );
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+        let now = crate::clock::now_text();
+        json!({"type": kind, "status": status, "lastUpdateTime": now, "lastTransitionTime": now, "reason": reason, "message": message})
+    };
+    let available = if works {
+        condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        condition(
+            "Available",
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
+    };
+    let progressing = match (works, fate, stage) {
+        (true, _, _) => condition(
+            "Progressing",
+            "True",
+            "NewReplicaSetAvailable",
+            &format!("ReplicaSet {set_name:?} has successfully progressed."),
+        ),
+        (false, Fate::Fails(message), Stage::Final) => {
+            condition("Progressing", "False", "ProgressDeadlineExceeded", message)
+        }
+        (false, _, _) => condition(
+            "Progressing",
+            "True",
+            "ReplicaSetUpdated",
+            &format!("ReplicaSet {set_name:?} is progressing."),
+        ),
+    };
+    for mut fresh in [available, progressing] {
+        let old = items(&object["status"]["conditions"]).iter().find(|c| c["type"] == fresh["type"]);
+        if let Some(old) = old.filter(|o| ["status", "reason", "message"].iter().all(|k| o[*k] == fresh[*k]))
+        {
+            fresh["lastUpdateTime"] = old["lastUpdateTime"].clone();
+        }
+        set_condition(object, &fresh);
+    }
+    object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+        object["metadata"]["annotations"]
+            .get("deployment.kubernetes.io/revision")
+            .cloned()
+            .unwrap_or_else(|| "1".into());
+}
+
+/// Ten letters that change with a template, as names of ReplicaSets end with.
+fn hash(template: &Value) -> String {
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    let digest = ring::digest::digest(&ring::digest::SHA256, template.to_string().as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .take(10)
+        .map(|b| ALPHABET.get(usize::from(*b) % 27).map_or('x', |c| char::from(*c)))
+        .collect()
+}
+
+fn stateful_set(object: &mut Value, works: bool) {
+    let wanted = replicas(object);
+    let ready = if works { wanted } else { 0 };
+    let revision = format!("{}-{}", text(&object["metadata"], "name"), hash(&object["spec"]["template"]));
+    counts(
+        object,
+        &[
+            ("replicas", wanted),
+            ("readyReplicas", ready),
+            ("currentReplicas", ready),
+            ("updatedReplicas", ready),
+        ],
+    );
+    let status = &mut object["status"];
+    status["replicas"] = wanted.into();
+    status["availableReplicas"] = ready.into();
+    status["currentRevision"] = revision.as_str().into();
+    status["updateRevision"] = revision.into();
+    status["collisionCount"] = 0.into();
+}
+
+fn daemon_set(object: &mut Value, works: bool) {
+    let ready = i64::from(works);
+    counts(
+        object,
+        &[("updatedNumberScheduled", 1), ("numberAvailable", ready), ("numberUnavailable", 1 - ready)],
+    );
+    for (name, count) in [
+        ("currentNumberScheduled", 1),
+        ("numberMisscheduled", 0),
+        ("desiredNumberScheduled", 1),
+        ("numberReady", ready),
+    ] {
+        object["status"][name] = count.into();
+    }
+}
+
+fn replica_set(object: &mut Value, works: bool) {
+    let wanted = replicas(object);
+    let ready = if works { wanted } else { 0 };
+    counts(
+        object,
+        &[("fullyLabeledReplicas", wanted), ("readyReplicas", ready), ("availableReplicas", ready)],
+    );
+    object["status"]["replicas"] = wanted.into();
+}
+
+fn job(object: &mut Value, fate: &Fate, stage: Stage) {
+    let wanted = object["spec"]["completions"]
+        .as_i64()
+        .or_else(|| object["spec"]["parallelism"].as_i64())
+        .unwrap_or(1);
+    let active = object["spec"]["parallelism"].as_i64().unwrap_or(1);
+    let now = crate::clock::now_text();
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastProbeTime": now, "lastTransitionTime": now, "reason": reason, "message": message});
+    let finished = items(&object["status"]["conditions"])
+        .iter()
+        .any(|c| matches!(text(c, "type"), "Complete" | "Failed") && c["status"] == "True");
+    if finished {
+        return;
+    }
+    if object["spec"]["suspend"] == true {
+        set_condition(object, &condition("Suspended", "JobSuspended", "Job suspended"));
+        return;
+    }
+    let status = &mut object["status"];
+    if status["startTime"].is_null() {
+        status["startTime"] = now.as_str().into();
+    }
+    status["terminating"] = 0.into();
+    status["ready"] = 0.into();
+    status["uncountedTerminatedPods"] = json!({});
+    match (stage, fate) {
+        (Stage::Final, Fate::Succeeds) => {
+            crate::json::remove(status, "active");
+            status["succeeded"] = wanted.into();
+            status["completionTime"] = now.as_str().into();
+            let message = "Reached expected number of succeeded pods";
+            set_condition(object, &condition("SuccessCriteriaMet", "CompletionsReached", message));
+            set_condition(object, &condition("Complete", "CompletionsReached", message));
+        }
+        (Stage::Final, Fate::Fails(message)) => {
+            crate::json::remove(status, "active");
+            status["failed"] = 1.into();
+            set_condition(object, &condition("FailureTarget", "BackoffLimitExceeded", message));
+            set_condition(object, &condition("Failed", "BackoffLimitExceeded", message));
+        }
+        (Stage::Accepted, _) | (_, Fate::Hangs) => {
+            status["active"] = active.into();
+        }
+    }
+}
+
+fn load_balancer(object: &mut Value) {
+    if items(&object["status"]["loadBalancer"]["ingress"]).is_empty() {
+        let digest = ring::digest::digest(&ring::digest::SHA256, text(&object["metadata"], "uid").as_bytes());
+        let last = digest.as_ref().first().map_or(1, |b| b % 250 + 1);
+        object["status"]["loadBalancer"]["ingress"] =
+            json!([{"ip": format!("203.0.113.{last}"), "ipMode": "VIP"}]);
+    }
+}
+
+fn pod(object: &mut Value, fate: &Fate, stage: Stage) {
+    if matches!(text(&object["status"], "phase"), "Succeeded" | "Failed") || stage == Stage::Accepted {
+        return;
+    }
+    let now = crate::clock::now_text();
+    let once = matches!(text(&object["spec"], "restartPolicy"), "Never" | "OnFailure");
+    let (phase, ready) = match fate {
+        Fate::Hangs => ("Pending", false),
+        Fate::Fails(_) if once => ("Failed", false),
+        Fate::Fails(_) => ("Running", false),
+        Fate::Succeeds if once => ("Succeeded", false),
+        Fate::Succeeds => ("Running", true),
+    };
+    let containers = items(&object["spec"]["containers"]).to_vec();
+    let status = &mut object["status"];
+    status["phase"] = phase.into();
+    if status["startTime"].is_null() {
+        status["startTime"] = now.as_str().into();
+        status["hostIP"] = "127.0.0.1".into();
+        status["hostIPs"] = json!([{"ip": "127.0.0.1"}]);
+        let states: Vec<Value> = containers.iter().map(|c| container(c, phase, ready, fate, &now)).collect();
+        status["containerStatuses"] = states.into();
+    }
+    for (kind, on) in
+        [("PodScheduled", true), ("Initialized", true), ("ContainersReady", ready), ("Ready", ready)]
+    {
+        set_condition(
+            object,
+            &json!({"type": kind, "status": if on { "True" } else { "False" }, "lastProbeTime": null}),
+        );
+    }
+    debug_assert!(!NODE.is_empty(), "pods run on the one node");
+}
+
+fn container(container: &Value, phase: &str, ready: bool, fate: &Fate, now: &str) -> Value {
+    let state = match (phase, fate) {
+        ("Running", Fate::Fails(message)) => {
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
+        }
+        ("Running", _) => json!({"running": {"startedAt": now}}),
+        ("Succeeded", _) => {
+            json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}})
+        }
+        ("Failed", Fate::Fails(message)) => {
+            json!({"terminated": {"exitCode": 1, "reason": "Error", "message": message, "startedAt": now, "finishedAt": now}})
+        }
+        _ => json!({"waiting": {"reason": "ContainerCreating"}}),
+    };
+    json!({"name": text(container, "name"), "image": text(container, "image"), "imageID": "", "ready": ready, "started": ready,
+        "restartCount": 0, "state": state, "lastState": {}})
+}
