@@ -1,1 +1,61 @@
-//! ferrite-apply.
+//! The doing half of server-side apply: dry run, apply, wait, prune and watch for drift, over a `kube::Client`.
+//!
+//! ```text
+//!  Clusters ─▶ Cluster (one identity on one API server: client, kinds, what is known of its objects)
+//!                │
+//!   Applier::apply(objects, &mut Done) ── per stage: look (GET, dry run, takeover) ─▶ write ─▶ wait until Current
+//!                │
+//!   wait(…) / wait_gone(…)  by watches      prune(…)  in reverse order      Tracker  ─▶ Drift { owner, entry }
+//! ```
+//!
+//! Every decision is `ferrite-resource`'s; this crate asks the API server and does what was decided. Use it from a
+//! controller, or from a command line that applies what a controller would.
+//!
+//! What happened is noted in [`Done`] as it happens, so that objects that were created are known even when the next
+//! write fails or the future is dropped. An object whose desired state and whose live state (but for its status) are
+//! those of the last apply is not asked about again: see [`ApplyOptions::audit_after`].
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client, objects: Vec<serde_json::Value>) -> Result<(), Box<dyn std::error::Error>> {
+//! use ferrite_apply::{Applier, ApplyOptions, Cluster, Done, WaitOptions, prune, wait};
+//! use ferrite_resource::{Inventory, Owner};
+//!
+//! let cluster = Cluster::new(client);
+//! let mut done = Done::default();
+//! Applier::new(&cluster, ApplyOptions::default()).apply(objects, &mut done).await?;
+//! let inventory: Inventory = done.entries().cloned().collect();
+//! let stale = Inventory::default().stale(&inventory);
+//! prune(&cluster, &stale, &Owner::new("app", "default"), &mut done).await?;
+//! wait(&cluster, inventory.entries().to_vec(), &WaitOptions::default(), std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariants.** Objects are written one after another, in apply order, and only after every object of their stage
+//! passed a dry run. Nothing is deleted that does not carry the owner's labels. No error shows a value of a Secret.
+//! Nothing polls, except where an identity may not watch. A cache of this crate holds digests, never objects.
+
+mod applier;
+mod cluster;
+mod clusters;
+mod digest;
+mod done;
+mod error;
+mod fetch;
+mod ledger;
+mod look;
+mod mapper;
+mod prune;
+mod tracker;
+mod wait;
+mod watch;
+
+pub use applier::{Applier, ApplyOptions};
+pub use cluster::Cluster;
+pub use clusters::{Clusters, ClustersError};
+pub use done::Done;
+pub use error::{ApiError, ApplyError, ObjectError, PruneError, Step};
+pub use mapper::{Mapper, Mapping};
+pub use prune::prune;
+pub use tracker::{Drift, DriftSink, Tracker, TrackerOptions};
+pub use wait::{CustomHealth, Unready, UnreadyObject, WaitError, WaitOptions, WaitTarget, wait, wait_gone};

@@ -1,0 +1,199 @@
+//! Looking at one object before it is written: the live object, the dry run, the takeover.
+
+use std::time::Duration;
+
+use ferrite_resource::{
+    Entry, SsaMode, Status, applies, drift, forced,
+    health::{Context, health},
+    ignore::keep_live,
+    ssa_mode, takeover,
+};
+use serde_json::Value;
+
+use crate::{
+    applier::ApplyOptions,
+    cluster::Cluster,
+    digest::{Digest, of_desired, of_live},
+    error::{ApiError, ObjectError, Step},
+    fetch,
+    wait::{WaitError, WaitOptions, WaitTarget, wait_gone},
+};
+
+/// How often a takeover is tried again when somebody else writes the object at the same time.
+const TAKEOVER_TRIES: usize = 5;
+/// How long an object that is created anew may take to go.
+const RECREATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is to be done with one object.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Nothing: it is excluded.
+    Skipped,
+    /// Nothing: it is as wanted. It is ready, as far as that is known.
+    Unchanged { ready: bool },
+    /// It is written.
+    Write(Write),
+}
+
+/// One write.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) collection: String,
+    /// What is sent instead of the desired object, when fields of the live one are kept.
+    pub(crate) payload: Option<Value>,
+    /// It does not exist.
+    pub(crate) create: bool,
+    /// The digest of what was wanted.
+    pub(crate) digest: Digest,
+}
+
+/// Decides what is to be done with one object. Writes only to take fields over, or to delete what is created anew.
+pub(crate) async fn look(
+    cluster: &Cluster,
+    options: &ApplyOptions,
+    entry: &Entry,
+    desired: &Value,
+) -> Result<Verdict, ObjectError> {
+    look_twice(cluster, options, entry, desired).await.map_err(|error| error.scrubbed(desired))
+}
+
+/// A path that is not there may be one that was remembered too long: it is looked up again, once.
+async fn look_twice(
+    cluster: &Cluster,
+    options: &ApplyOptions,
+    entry: &Entry,
+    desired: &Value,
+) -> Result<Verdict, ObjectError> {
+    let refused = |error| ObjectError::new(entry, Step::DryRun, error);
+    let (_, collection) = cluster.locate(entry).await.map_err(refused)?;
+    match look_at(cluster, options, entry, desired, collection).await {
+        Err(error)
+            if error.step == Step::DryRun
+                && error.error.code == 404
+                && !error.error.message.starts_with("namespaces ") =>
+        {
+            cluster.server.mapper.forget(entry);
+            let (_, collection) = cluster.locate(entry).await.map_err(refused)?;
+            look_at(cluster, options, entry, desired, collection).await
+        }
+        verdict => verdict,
+    }
+}
+
+async fn look_at(
+    cluster: &Cluster,
+    options: &ApplyOptions,
+    entry: &Entry,
+    desired: &Value,
+    collection: String,
+) -> Result<Verdict, ObjectError> {
+    let refused = |error| ObjectError::new(entry, Step::DryRun, error);
+    let ignored = options.ignore.paths(desired);
+    let names: Vec<String> = ignored.iter().map(ToString::to_string).collect();
+    let digest = of_desired(desired, &names);
+    let settled = if options.audit {
+        None
+    } else {
+        cluster.ledger().settled(&entry.id, cluster.identity, digest, options.audit_after)
+    };
+    if settled.is_some_and(|live| cluster.ledger().observed(&entry.id, live)) {
+        return Ok(Verdict::Unchanged { ready: true });
+    }
+
+    let (client, name) = (&cluster.client, entry.id.name.as_str());
+    let mut live = fetch::get(client, &collection, name).await.map_err(refused)?;
+    if applies(desired, live.as_ref()).is_err() {
+        return Ok(Verdict::Skipped);
+    }
+    if let Some(live) = &live
+        && settled == Some(of_live(live))
+    {
+        return Ok(Verdict::Unchanged { ready: ready(live) });
+    }
+
+    let own = options.managers.own.as_str();
+    let merged = match fetch::apply(client, &collection, name, desired, own, true).await {
+        Ok(merged) => merged,
+        Err(error) => {
+            let Some(old) =
+                live.take_if(|live| error.is_immutable() && (options.force || forced(desired, Some(&*live))))
+            else {
+                return Err(refused(error));
+            };
+            recreate(cluster, entry, &collection, &old).await?;
+            fetch::apply(client, &collection, name, desired, own, true).await.map_err(refused)?
+        }
+    };
+    let Some(mut live) = live else {
+        return Ok(Verdict::Write(Write { collection, payload: None, create: true, digest }));
+    };
+    let taken = take_over(cluster, options, entry, desired, &collection, &mut live).await.map_err(refused)?;
+    if !taken && !drift::drifted(Some(&live), &merged, &ignored) {
+        cluster.ledger().applied(&entry.id, cluster.identity, Some(digest), of_live(&live));
+        return Ok(Verdict::Unchanged { ready: ready(&live) });
+    }
+    let payload = (!ignored.is_empty()).then(|| {
+        let mut payload = desired.clone();
+        keep_live(&mut payload, &live, &ignored, own);
+        payload
+    });
+    Ok(Verdict::Write(Write { collection, payload, create: false, digest }))
+}
+
+fn ready(live: &Value) -> bool {
+    health(live, Context { now: jiff::Timestamp::now(), pods: &[] }).status == Status::Current
+}
+
+/// Folds the fields of other managers into ours; says whether there was anything to fold. `live` is as it is then.
+async fn take_over(
+    cluster: &Cluster,
+    options: &ApplyOptions,
+    entry: &Entry,
+    desired: &Value,
+    collection: &str,
+    live: &mut Value,
+) -> Result<bool, ApiError> {
+    for attempt in 1.. {
+        if ssa_mode(desired) == SsaMode::Merge || ssa_mode(live) == SsaMode::Merge {
+            return Ok(false);
+        }
+        let Some(patch) = takeover(live, &options.managers) else { return Ok(attempt > 1) };
+        let (client, name) = (&cluster.client, entry.id.name.as_str());
+        match fetch::json_patch(client, collection, name, &patch, &options.managers.own).await {
+            Ok(patched) => {
+                // The watch for drift sees this write, too; it is ours, but it applied nothing yet.
+                cluster.ledger().applied(&entry.id, cluster.identity, None, of_live(&patched));
+                *live = patched;
+                return Ok(true);
+            }
+            Err(error) if error.is_conflict() && attempt < TAKEOVER_TRIES => {
+                match fetch::get(client, collection, name).await? {
+                    Some(fresh) => *live = fresh,
+                    None => return Ok(true),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Deletes an object whose change is one of immutable fields, and waits until it is gone.
+async fn recreate(
+    cluster: &Cluster,
+    entry: &Entry,
+    collection: &str,
+    live: &Value,
+) -> Result<(), ObjectError> {
+    let failed = |error| ObjectError::new(entry, Step::Recreate, error);
+    cluster.ledger().forget(&entry.id);
+    fetch::delete(&cluster.client, collection, &entry.id.name, live, false).await.map_err(failed)?;
+    let options = WaitOptions { timeout: RECREATE_TIMEOUT, ..WaitOptions::default() };
+    let target = WaitTarget::from(entry.clone());
+    match wait_gone(cluster, vec![target], &options, std::future::pending()).await {
+        Ok(()) => Ok(()),
+        Err(error @ (WaitError::Timeout(_) | WaitError::Failed(_) | WaitError::Cancelled)) => {
+            Err(failed(ApiError::new("", 0, error.to_string())))
+        }
+    }
+}
