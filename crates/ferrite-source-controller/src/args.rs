@@ -119,3 +119,66 @@ impl Args {
 
 /// Flux's default of `--requeue-dependency`.
 pub(crate) const REQUEUE_DEPENDENCY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use ferrite_runtime::flags;
+
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Config {
+        let all = std::iter::once("source-controller").chain(arguments.iter().copied()).map(Into::into);
+        let environment = BTreeMap::from([("HOSTNAME".to_owned(), "pod-0".to_owned())]);
+        flags::parse::<Args>(all).unwrap().into_config(&environment)
+    }
+
+    #[test]
+    fn without_flags_the_defaults_are_flux_defaults() {
+        let expect = Config { hostname: Some("pod-0".to_owned()), ..Config::new("/data") };
+        assert_eq!(config(&[]), expect);
+    }
+
+    /// Every flag of source-controller 1.9, so that no patched Deployment fails to start.
+    #[test]
+    fn every_flag_of_flux_parses() {
+        let parsed = config(&[
+            "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
+            "--watch-all-namespaces=true",
+            "--log-level=info",
+            "--log-encoding=json",
+            "--enable-leader-election",
+            "--storage-path=/artifacts",
+            "--storage-adv-addr=source-controller.flux-system.svc.cluster.local.",
+            "--storage-addr=:9091",
+            "--concurrent=8",
+            "--artifact-retention-ttl=2m",
+            "--artifact-retention-records=5",
+            "--artifact-digest-algo=blake3",
+            "--helm-index-max-size=1",
+            "--helm-chart-max-size=1",
+            "--helm-chart-file-max-size=1",
+            "--helm-cache-max-size=10",
+            "--helm-cache-ttl=60m",
+            "--helm-cache-purge-interval=5m",
+            "--requeue-dependency=5s",
+            "--ssh-kex-algos=curve25519-sha256,ecdh-sha2-nistp256",
+            "--ssh-hostkey-algos=ssh-ed25519",
+            "--default-service-account=default",
+            "--feature-gates=ObjectLevelWorkloadIdentity=false,CacheSecretsAndConfigMaps=false",
+            "--token-cache-max-size=0",
+            "--interval-jitter-percentage=0",
+            "--min-retry-delay=1s",
+            "--max-retry-delay=1m",
+            "--watch-label-selector=sharding.fluxcd.io/key=shard1",
+        ]);
+        assert_eq!((parsed.concurrent, parsed.retention_records), (8, 5));
+        assert_eq!(
+            (parsed.retention_ttl, parsed.requeue_dependency),
+            (Duration::from_mins(2), Duration::from_secs(5))
+        );
+        assert_eq!(parsed.digest_algorithm, "blake3");
+        assert_eq!(parsed.storage_path, PathBuf::from("/artifacts"));
+        let advertised = Some("source-controller.flux-system.svc.cluster.local.".to_owned());
+        assert_eq!((parsed.storage_addr.as_str(), parsed.storage_adv_addr), (":9091", advertised));
+    }
+}

@@ -1,0 +1,206 @@
+//! What goes wrong, and what an operator reads of it.
+
+use ferrite_runtime::{Requeue, Severity};
+use serde_json::{Value, json};
+
+use super::world::{After, World, condition};
+
+fn secret(data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git", "namespace": "default"}, "data": data})
+}
+
+/// `text` in base64, as Secrets carry it; only for the few texts below.
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in text.as_bytes().chunks(3) {
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
+            out.push(if place > chunk.len() { '=' } else { char::from(letter) });
+        }
+    }
+    out
+}
+
+/// Ready, the condition that failed, and when it is tried again.
+#[track_caller]
+fn failed(after: &After, kind: &str, reason: &str, message: &str) {
+    let shown = condition(&after.status, "Ready");
+    let start = format!("False {reason} {message}");
+    assert!(shown.starts_with(&start), "expected `{start}`, got `{shown}`");
+    assert_eq!(condition(&after.status, kind), shown.replacen("False", "True", 1));
+    assert_eq!(after.events[0].reason, reason);
+    assert_eq!(format!("{reason} {}", after.events[0].message), shown.replacen("False ", "", 1));
+}
+
+#[track_caller]
+fn retried(after: &After) {
+    assert_eq!(after.requeue, Requeue::Backoff);
+    assert_eq!(after.status.observed_generation, Some(-1), "the generation is not handled yet");
+    assert!(condition(&after.status, "Reconciling").starts_with("True ProgressingWithRetry"));
+    assert_eq!(condition(&after.status, "Stalled"), "absent");
+    assert_eq!(after.events[0].severity, Severity::Error);
+}
+
+#[track_caller]
+fn stalled(after: &After) {
+    assert_eq!(after.requeue, Requeue::Never);
+    assert_eq!(after.status.observed_generation, Some(1));
+    assert_eq!(condition(&after.status, "Reconciling"), "absent");
+    assert_eq!(
+        condition(&after.status, "Stalled"),
+        condition(&after.status, "Ready").replacen("False", "True", 1)
+    );
+}
+
+#[tokio::test]
+async fn failures_of_the_remote_are_retried_and_say_what_to_do() {
+    let world = World::new().await;
+    world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
+    world.git.repository("empty", &[]).unwrap();
+    let checkout = "failed to checkout and determine revision: ";
+    for (served, spec, reason, message) in [
+        ("app", json!({"ref": {"branch": "nowhere"}}), "GitOperationFailed", "branch 'nowhere' not found"),
+        ("app", json!({"ref": {"tag": "v9"}}), "GitOperationFailed", "tag 'v9' not found"),
+        ("app", json!({"ref": {"semver": "^9"}}), "GitOperationFailed", "no tag of "),
+        ("app", json!({"ref": {"semver": "x y"}}), "GitOperationFailed", "invalid semver 'x y'"),
+        ("missing", json!({}), "GitOperationFailed", "repository not found at "),
+        (
+            "app",
+            json!({"url": "http://127.0.0.1:1/x"}),
+            "GitOperationFailed",
+            "cannot reach 'http://127.0.0.1:1/x'",
+        ),
+        (
+            "app",
+            json!({"sparseCheckout": ["nowhere"]}),
+            "GitOperationFailed",
+            "failed to sparse checkout directories: ",
+        ),
+    ] {
+        let after = world.reconcile(&world.repository(served, spec)).await;
+        failed(&after, "FetchFailed", reason, &format!("{checkout}{message}"));
+        retried(&after);
+    }
+    let empty = world.reconcile(&world.repository("empty", json!({}))).await;
+    failed(&empty, "FetchFailed", "EmptyGitRepository", "git repository is empty");
+    retried(&empty);
+}
+
+#[tokio::test]
+async fn what_only_an_edit_can_help_stalls() {
+    let world = World::new().await;
+    world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
+    let verify = json!({"verify": {"mode": "HEAD", "secretRef": {"name": "keys"}}});
+    for (spec, reason, message) in [
+        (
+            json!({"url": "ssh://git@host/app"}),
+            "URLInvalid",
+            "failed to parse url: cannot use the Git address",
+        ),
+        (json!({"url": "http://a\\@b/c"}), "URLInvalid", "failed to parse url: "),
+        (verify, "VerificationError", "spec.verify is not supported by this controller yet"),
+        (json!({"provider": "github"}), "InvalidProviderConfiguration", "provider 'github' is not supported"),
+        (json!({"provider": "azure"}), "InvalidProviderConfiguration", "provider 'azure' is not supported"),
+        (json!({"provider": "aws"}), "InvalidProviderConfiguration", "provider 'aws' is not supported"),
+    ] {
+        let after = world.reconcile(&world.repository("app", spec)).await;
+        failed(&after, "FetchFailed", reason, message);
+        stalled(&after);
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_read_from_the_secret_and_never_shown() {
+    let world = World::new().await;
+    world.git.private_repository("app", "reader", "canary-right", &[("a.yaml", "v: 1")]).unwrap();
+    let object = world.repository("app", json!({"secretRef": {"name": "git"}}));
+
+    let missing = world.reconcile(&object).await;
+    failed(
+        &missing,
+        "FetchFailed",
+        "AuthenticationFailed",
+        "failed to get secret 'default/git': \"git\" not found",
+    );
+    retried(&missing);
+
+    world.put("secrets/git", secret(&json!({"username": base64("reader")})));
+    let half = world.reconcile(&object).await;
+    let message = "failed to configure authentication options: secret 'default/git' has no 'password'";
+    failed(&half, "FetchFailed", "AuthenticationFailed", message);
+
+    let data = |password: &str| json!({"username": base64("reader"), "password": base64(password)});
+    world.put("secrets/git", secret(&data("canary-wrong")));
+    let wrong = world.reconcile(&object).await;
+    let message = "failed to checkout and determine revision: authentication refused by ";
+    failed(&wrong, "FetchFailed", "GitOperationFailed", message);
+    let all = format!("{:?} {:?}", wrong.status, wrong.events());
+    assert!(!all.contains("canary") && !all.contains(&base64("canary-wrong")), "{all}");
+
+    world.put("secrets/git", secret(&data("canary-right")));
+    let right = world.reconcile(&object).await;
+    assert_eq!(world.files(right.artifact()), ["a.yaml"]);
+
+    world.put("secrets/git", secret(&json!({"githubAppID": base64("1")})));
+    let app = world.reconcile(&object).await;
+    failed(
+        &app,
+        "FetchFailed",
+        "InvalidProviderConfiguration",
+        "secretRef 'default/git' has github app data",
+    );
+
+    let anonymous = world.reconcile(&world.repository("app", json!({}))).await;
+    let message = "failed to checkout and determine revision: authentication required by ";
+    failed(&anonymous, "FetchFailed", "GitOperationFailed", message);
+}
+
+#[tokio::test]
+async fn a_private_authority_and_a_client_certificate_are_used() {
+    let server = ferrite_testkit::GitServer::start_mutual_tls().await.unwrap();
+    server.repository("app", &[("a.yaml", "v: 1")]).unwrap();
+    let world = World::new().await;
+    let url = format!("{}/app", server.base_url());
+    let object = world.repository("app", json!({"url": url, "secretRef": {"name": "git"}}));
+
+    world.put("secrets/git", secret(&json!({})));
+    let untrusted = world.reconcile(&object).await;
+    let message = "failed to checkout and determine revision: cannot trust the TLS certificate";
+    failed(&untrusted, "FetchFailed", "GitOperationFailed", message);
+
+    let identity = server.client_identity().unwrap();
+    let data = json!({
+        "ca.crt": base64(server.ca_pem().unwrap()),
+        "tls.crt": base64(&identity.certificate),
+        "tls.key": base64(&identity.key),
+    });
+    world.put("secrets/git", secret(&data));
+    let trusted = world.reconcile(&object).await;
+    assert_eq!(world.files(trusted.artifact()), ["a.yaml"]);
+
+    world.put("secrets/git", secret(&json!({"ca.crt": base64("no certificate")})));
+    let broken = world.reconcile(&object).await;
+    failed(&broken, "FetchFailed", "AuthenticationFailed", "failed to configure authentication options: ");
+}
+
+#[tokio::test]
+async fn a_storage_that_refuses_is_told_and_keeps_the_last_artifact() {
+    let world = World::new().await;
+    let git = world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
+    let first = world.reconcile(&world.repository("app", json!({}))).await;
+    let head = git.commit("second", &[("a.yaml", "v: 2")]).unwrap();
+    // A directory where the file should go.
+    let blocked = world.place(first.artifact()).with_file_name(format!("{head}.tar.gz"));
+    fs_err::create_dir(&blocked).unwrap();
+    fs_err::write(blocked.join("x"), "x").unwrap();
+
+    let after = world.reconcile(&world.asked(&first.object)).await;
+
+    let message = "unable to archive artifact to storage: cannot write ";
+    failed(&after, "StorageOperationFailed", "ArchiveOperationFailed", message);
+    assert_eq!(after.status.artifact, first.status.artifact);
+    assert_eq!(after.status.observed_generation, Some(1));
+}
