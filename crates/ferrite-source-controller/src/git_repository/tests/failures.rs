@@ -80,11 +80,11 @@ async fn failures_of_the_remote_are_retried_and_say_what_to_do() {
             "failed to sparse checkout directories: ",
         ),
     ] {
-        let after = world.reconcile(&world.repository(served, spec)).await;
+        let after = world.reconcile(&world.repository(served, &spec)).await;
         failed(&after, "FetchFailed", reason, &format!("{checkout}{message}"));
         retried(&after);
     }
-    let empty = world.reconcile(&world.repository("empty", json!({}))).await;
+    let empty = world.reconcile(&world.repository("empty", &json!({}))).await;
     failed(&empty, "FetchFailed", "EmptyGitRepository", "git repository is empty");
     retried(&empty);
 }
@@ -106,7 +106,7 @@ async fn what_only_an_edit_can_help_stalls() {
         (json!({"provider": "azure"}), "InvalidProviderConfiguration", "provider 'azure' is not supported"),
         (json!({"provider": "aws"}), "InvalidProviderConfiguration", "provider 'aws' is not supported"),
     ] {
-        let after = world.reconcile(&world.repository("app", spec)).await;
+        let after = world.reconcile(&world.repository("app", &spec)).await;
         failed(&after, "FetchFailed", reason, message);
         stalled(&after);
     }
@@ -116,7 +116,7 @@ async fn what_only_an_edit_can_help_stalls() {
 async fn credentials_are_read_from_the_secret_and_never_shown() {
     let world = World::new().await;
     world.git.private_repository("app", "reader", "canary-right", &[("a.yaml", "v: 1")]).unwrap();
-    let object = world.repository("app", json!({"secretRef": {"name": "git"}}));
+    let object = world.repository("app", &json!({"secretRef": {"name": "git"}}));
 
     let missing = world.reconcile(&object).await;
     failed(
@@ -153,7 +153,7 @@ async fn credentials_are_read_from_the_secret_and_never_shown() {
         "secretRef 'default/git' has github app data",
     );
 
-    let anonymous = world.reconcile(&world.repository("app", json!({}))).await;
+    let anonymous = world.reconcile(&world.repository("app", &json!({}))).await;
     let message = "failed to checkout and determine revision: authentication required by ";
     failed(&anonymous, "FetchFailed", "GitOperationFailed", message);
 }
@@ -164,7 +164,7 @@ async fn a_private_authority_and_a_client_certificate_are_used() {
     server.repository("app", &[("a.yaml", "v: 1")]).unwrap();
     let world = World::new().await;
     let url = format!("{}/app", server.base_url());
-    let object = world.repository("app", json!({"url": url, "secretRef": {"name": "git"}}));
+    let object = world.repository("app", &json!({"url": url, "secretRef": {"name": "git"}}));
 
     world.put("secrets/git", secret(&json!({})));
     let untrusted = world.reconcile(&object).await;
@@ -190,7 +190,7 @@ async fn a_private_authority_and_a_client_certificate_are_used() {
 async fn a_storage_that_refuses_is_told_and_keeps_the_last_artifact() {
     let world = World::new().await;
     let git = world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
-    let first = world.reconcile(&world.repository("app", json!({}))).await;
+    let first = world.reconcile(&world.repository("app", &json!({}))).await;
     let head = git.commit("second", &[("a.yaml", "v: 2")]).unwrap();
     // A directory where the file should go.
     let blocked = world.place(first.artifact()).with_file_name(format!("{head}.tar.gz"));

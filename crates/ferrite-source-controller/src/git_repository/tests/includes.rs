@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{After, World, condition};
 
-fn including(includes: Value) -> Value {
+fn including(includes: &Value) -> Value {
     json!({"include": includes})
 }
 
@@ -20,7 +20,7 @@ fn put(world: &World, after: &After) {
 async fn an_include_that_is_not_there_yet_is_waited_for() {
     let world = World::new().await;
     world.git.repository("app", &[("a.yaml", "1")]).unwrap();
-    let object = world.repository("app", including(json!([{"repository": {"name": "other"}}])));
+    let object = world.repository("app", &including(&json!([{"repository": {"name": "other"}}])));
 
     let missing = world.reconcile(&object).await;
     let message = "could not get resource for include 'other': \"other\" not found";
@@ -30,7 +30,7 @@ async fn an_include_that_is_not_there_yet_is_waited_for() {
     assert_eq!(missing.events[0].severity, Severity::Trace, "nobody is alarmed");
 
     world.git.repository("other", &[("b.yaml", "2")]).unwrap();
-    world.put("gitrepositories/other", serde_json::to_value(world.repository("other", json!({}))).unwrap());
+    world.put("gitrepositories/other", serde_json::to_value(world.repository("other", &json!({}))).unwrap());
     let empty = world.reconcile(&object).await;
     let message = "no artifact available for include 'other'";
     assert_eq!(condition(&empty.status, "Ready"), format!("False NoArtifact {message}"));
@@ -44,13 +44,13 @@ async fn includes_are_copied_and_followed() {
         .repository("other", &[("deploy/b.yaml", "2"), ("deploy/x/c.yaml", "3"), ("d.yaml", "4")])
         .unwrap();
     world.git.repository("app", &[("a.yaml", "1"), ("z.yaml", "5")]).unwrap();
-    let other = world.reconcile(&world.repository("other", json!({}))).await;
+    let other = world.reconcile(&world.repository("other", &json!({}))).await;
     put(&world, &other);
-    let spec = including(json!([
+    let spec = including(&json!([
         {"repository": {"name": "other"}},
         {"repository": {"name": "other"}, "fromPath": "./deploy/", "toPath": "lib/other"},
     ]));
-    let first = world.reconcile(&world.repository("app", spec)).await;
+    let first = world.reconcile(&world.repository("app", &spec)).await;
     assert_eq!(
         world.files(first.artifact()),
         [
@@ -84,7 +84,7 @@ async fn includes_that_collide_or_leave_the_repository_fail() {
     let world = World::new().await;
     world.git.repository("other", &[("b.yaml", "2")]).unwrap();
     world.git.repository("app", &[("other/a.yaml", "1")]).unwrap();
-    let other = world.reconcile(&world.repository("other", json!({}))).await;
+    let other = world.reconcile(&world.repository("other", &json!({}))).await;
     put(&world, &other);
     for (include, reason, message) in [
         (
@@ -110,7 +110,7 @@ async fn includes_that_collide_or_leave_the_repository_fail() {
     ] {
         let mut include = include;
         include["repository"] = json!({"name": "other"});
-        let after = world.reconcile(&world.repository("app", including(json!([include])))).await;
+        let after = world.reconcile(&world.repository("app", &including(&json!([include])))).await;
         let shown = condition(&after.status, "StorageOperationFailed");
         assert!(shown.starts_with(&format!("True {reason} {message}")), "{shown}");
         assert_eq!(after.requeue, Requeue::Backoff);
@@ -123,12 +123,12 @@ async fn a_forged_artifact_is_not_copied() {
     let world = World::new().await;
     world.git.repository("victim", &[("secret.yaml", "2")]).unwrap();
     world.git.repository("app", &[("a.yaml", "1")]).unwrap();
-    let victim = world.reconcile(&world.repository("victim", json!({}))).await;
-    let mut forged = serde_json::to_value(world.repository("other", json!({}))).unwrap();
+    let victim = world.reconcile(&world.repository("victim", &json!({}))).await;
+    let mut forged = serde_json::to_value(world.repository("other", &json!({}))).unwrap();
     forged["status"]["artifact"] = serde_json::to_value(victim.artifact()).unwrap();
     world.put("gitrepositories/other", forged.clone());
-    let spec = including(json!([{"repository": {"name": "other"}}]));
-    let after = world.reconcile(&world.repository("app", spec)).await;
+    let spec = including(&json!([{"repository": {"name": "other"}}]));
+    let after = world.reconcile(&world.repository("app", &spec)).await;
     assert!(condition(&after.status, "Ready").starts_with("False NoArtifact"), "{:?}", after.status);
 
     forged["spec"]["url"] = json!("http://127.0.0.1:1/x");

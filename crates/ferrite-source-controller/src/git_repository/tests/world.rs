@@ -86,11 +86,11 @@ impl World {
     }
 
     /// A GitRepository of the served repository `app`, with `spec` over the defaults.
-    pub(super) fn repository(&self, served: &str, spec: Value) -> GitRepository {
+    pub(super) fn repository(&self, served: &str, spec: &Value) -> GitRepository {
         self.named(served, served, spec)
     }
 
-    pub(super) fn named(&self, name: &str, served: &str, spec: Value) -> GitRepository {
+    pub(super) fn named(&self, name: &str, served: &str, spec: &Value) -> GitRepository {
         let mut object = json!({
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// The object after somebody changed its spec.
-    pub(super) fn changed(&self, object: &GitRepository, spec: Value) -> GitRepository {
+    pub(super) fn changed(&self, object: &GitRepository, spec: &Value) -> GitRepository {
         let mut object = serde_json::to_value(object).unwrap();
         merge(&mut object["spec"], spec);
         let generation = object["metadata"]["generation"].as_i64().unwrap();
@@ -219,7 +219,7 @@ fn client(objects: &Objects) -> kube::Client {
     kube::Client::new(service, "default")
 }
 
-fn merge(target: &mut Value, patch: Value) {
+fn merge(target: &mut Value, patch: &Value) {
     for (key, value) in patch.as_object().cloned().unwrap_or_default() {
         target[key] = value;
     }
