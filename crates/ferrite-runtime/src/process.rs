@@ -55,6 +55,21 @@ where
     A: Parser + AsRef<CommonFlags>,
     F: Future<Output = Result<(), Fatal>>,
 {
+    main_with_standby(name, field_manager, gates, async |_: &A, _: &Runtime| Ok(()), body)
+}
+
+/// As [`main`], with `standby` called first: it starts what every replica does, whether it leads or not.
+pub fn main_with_standby<A, F>(
+    name: &'static str,
+    field_manager: &str,
+    gates: &[(&'static str, bool)],
+    standby: impl AsyncFnOnce(&A, &Runtime) -> Result<(), Fatal>,
+    body: impl FnOnce(A, Process) -> F,
+) -> ExitCode
+where
+    A: Parser + AsRef<CommonFlags>,
+    F: Future<Output = Result<(), Fatal>>,
+{
     let arguments: A = match flags::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -82,7 +97,8 @@ where
         }
     };
     let code = runtime.block_on(async {
-        match run(name, field_manager, &common, gates, |process| body(arguments, process)).await {
+        let steps = (standby, body);
+        match run(name, field_manager, &common, gates, arguments, steps).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(error = %chain(error.as_ref()), "the controller ended");
@@ -94,12 +110,13 @@ where
     code
 }
 
-async fn run<F>(
+async fn run<A, F>(
     name: &'static str,
     field_manager: &str,
     common: &CommonFlags,
     gates: FeatureGates,
-    body: impl FnOnce(Process) -> F,
+    arguments: A,
+    (standby, body): (impl AsyncFnOnce(&A, &Runtime) -> Result<(), Fatal>, impl FnOnce(A, Process) -> F),
 ) -> Result<(), Fatal>
 where
     F: Future<Output = Result<(), Fatal>>,
@@ -118,6 +135,7 @@ where
     if common.health_addr != "0" {
         serve::health(&common.health_addr, shutdown.clone()).await?;
     }
+    standby(&arguments, &runtime).await?;
     let leadership = if common.enable_leader_election {
         let election = election(name, common, &namespace);
         let status = ("leader_election_master_status", "Whether this replica leads: 1 it does, 0 it waits.");
@@ -133,7 +151,7 @@ where
         None
     };
     let lost = leadership.as_ref().map(|leadership| leadership.lost().clone()).unwrap_or_default();
-    let body = body(Process { runtime, gates, environment, namespace });
+    let body = body(arguments, Process { runtime, gates, environment, namespace });
     let mut body = std::pin::pin!(body);
     let result = tokio::select! {
         result = &mut body => result,
@@ -159,7 +177,8 @@ fn runtime(
     shutdown: CancellationToken,
 ) -> Runtime {
     let (clock, metrics) = (Clock::system(), Metrics::new());
-    let post_to = (!common.events_addr.is_empty()).then(|| common.events_addr.clone());
+    // The notification-controller's flag of this name is where it listens, which is no URL.
+    let post_to = Some(common.events_addr.clone()).filter(|address| address.contains("://"));
     Runtime {
         name: name.to_owned(),
         recorder: Recorder::start(name, client.clone(), post_to, clock.clone(), &metrics, shutdown.clone()),
