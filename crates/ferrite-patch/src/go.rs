@@ -61,15 +61,15 @@ fn sorted(map: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
 fn number(n: &serde_json::Number) -> String {
     match n.as_f64() {
         Some(f) if n.is_f64() => {
-            // %v of a float64 is the shortest form, with an exponent below 1e-4 and from 1e21 on.
-            if f != 0.0 && !(1e-4..1e21).contains(&f.abs()) {
-                let text = format!("{f:e}");
-                let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-                let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |d| ("-", d));
-                format!("{mantissa}e{sign}{digits:0>2}")
-            } else {
-                format!("{f}")
+            // %v of a float64 is the shortest form, with an exponent below 1e-4 and from 1e6 on.
+            let text = format!("{f:e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let exponent: i32 = exponent.parse().unwrap_or(0);
+            if f == 0.0 || (-4..6).contains(&exponent) {
+                return format!("{f}");
             }
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
         }
         _ => n.to_string(),
     }

@@ -135,7 +135,8 @@ fn parse(node: &Value, schemas: &Schemas) -> Type {
     ty.atomic = text_of(node, "mt") == Some("atomic");
     ty.required = strings(node, "q");
     if let Some(Value::Object(properties)) = node.get("p") {
-        ty.set_fields(fields(properties, schemas));
+        let fields = fields(properties, &ty.required, schemas);
+        ty.set_fields(fields);
     }
     ty.items = node.get("i").map(|i| reference(i, schemas));
     ty.values = node.get("a").map(|a| reference(a, schemas));
@@ -150,12 +151,17 @@ fn strings(node: &Value, key: &str) -> Vec<Box<str>> {
     list.map(|l| l.iter().filter_map(Value::as_str).map(Into::into).collect()).unwrap_or_default()
 }
 
-fn fields(properties: &Map<String, Value>, schemas: &Schemas) -> Vec<Field> {
+fn fields(properties: &Map<String, Value>, required: &[Box<str>], schemas: &Schemas) -> Vec<Field> {
+    // A field of which nothing is said is a plain one that is always written. Definitions that are not known from Go say
+    // nothing of any field; theirs are left out when absent.
+    let said = properties.values().any(|n| n.get("o").is_some());
+    let known = said || properties.keys().all(|name| required.iter().any(|r| **r == **name));
+    let silent = if known { "" } else { "op" };
     properties
         .iter()
         .map(|(name, node)| {
             let strategy = text_of(node, "ps").unwrap_or_default();
-            let go = text_of(node, "o").unwrap_or("op");
+            let go = text_of(node, "o").unwrap_or(silent);
             Field {
                 name: name.as_str().into(),
                 ty: reference(node, schemas),

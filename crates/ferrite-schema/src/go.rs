@@ -99,8 +99,11 @@ fn encode(field: &Field, found: Option<Value>) -> Option<Value> {
 
 /// What Go writes for a field that was not given.
 fn missing(ty: &Type, go: Go) -> Option<Value> {
-    if go.pointer || go.omit_zero {
+    if go.omit_zero {
         return None;
+    }
+    if go.pointer {
+        return if go.omit_empty { None } else { Some(Value::Null) };
     }
     if go.value_struct {
         return match ty.kind {

@@ -20,11 +20,24 @@
 
 mod builtin;
 mod crd;
+mod decode;
+mod fill;
 mod go;
+mod problem;
 mod rules;
+mod structural;
 mod types;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 pub use builtin::Schemas;
+pub use decode::decode_error;
+pub use fill::{default, prune, unknown_fields};
 pub use go::{empty_object, normalize};
+pub use problem::Problem;
 pub use rules::Rules;
+pub use structural::{check_schema, field_at};
 pub use types::{Field, Go, Kind, ListType, Patch, Ref, Type};
+pub use validate::validate;
