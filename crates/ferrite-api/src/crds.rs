@@ -3,12 +3,17 @@
 //! [`generate`] is what `cargo xtask gen` writes; [`ALL`] is what was written last, for whoever installs them.
 
 mod definitions;
+mod facts;
 mod former;
+mod page;
 mod structural;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
+
+pub use facts::facts;
+pub use page::versions_page;
 
 /// Every definition as YAML, one document each.
 pub const ALL: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Patches and image overrides, as kustomize has them.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::schema;
@@ -65,9 +65,14 @@ pub struct JsonOperation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The value to add, replace or test.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::anything")]
     pub value: Option<Value>,
+}
+
+/// A null that is there is a value: `{"op": "add", "path": "/a", "value": null}` adds it.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 wire_enum! {

@@ -1,5 +1,7 @@
 //! Repository tasks: `cargo xtask tidy` checks the house rules, `cargo xtask gen` writes generated files.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 mod generate;
@@ -16,11 +18,19 @@ struct Args {
 enum Task {
     /// Check layers, lints, dependency declarations and file sizes.
     Tidy,
-    /// Write generated files: crds/.
+    /// Write generated files: crds/ and docs/api-versions.md.
     Gen {
         /// Write nothing; fail when a file is stale.
         #[arg(long)]
         check: bool,
+    },
+    /// Print what the CustomResourceDefinitions below a folder say, for tests/corpus/crds.
+    Facts {
+        /// The folder.
+        folder: PathBuf,
+        /// Leave out versions that are stored today.
+        #[arg(long)]
+        former: bool,
     },
 }
 
@@ -28,5 +38,6 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Tidy => tidy::run(),
         Task::Gen { check } => generate::run(check),
+        Task::Facts { folder, former } => generate::facts(&folder, former),
     }
 }

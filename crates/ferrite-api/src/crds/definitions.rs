@@ -23,6 +23,10 @@ use crate::source::{
 /// Keeps kustomize-controller's variable substitution from CRDs: their descriptions may hold `${...}`.
 const NO_SUBSTITUTION: &str = "kustomize.toolkit.fluxcd.io/substitute";
 
+/// Keywords that an unchecked field of a former version lacks.
+const CHECKS: &[&str] =
+    &["enum", "maxItems", "maxLength", "minLength", "pattern", "x-kubernetes-validations"];
+
 type SchemaResult = Result<Value, (String, String)>;
 
 /// One kind with all its versions.
@@ -32,7 +36,7 @@ pub(super) struct Definition {
     description: String,
     spec: SchemaResult,
     status: Option<SchemaResult>,
-    former: &'static Former,
+    pub(super) former: &'static Former,
 }
 
 /// Every definition.
@@ -107,6 +111,8 @@ struct FormerStatus {
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     conditions: Vec<crate::Condition>,
+    /// Not written.
+    last_handled_reconcile_at: Option<String>,
 }
 
 fn define<K: CustomResourceExt + Resource<DynamicType = ()>, S: JsonSchema>(description: &str) -> Definition {
@@ -142,11 +148,11 @@ impl Definition {
         self.text("/spec/names/plural")
     }
 
-    fn kind(&self) -> &str {
+    pub(super) fn kind(&self) -> &str {
         self.text("/spec/names/kind")
     }
 
-    fn stored(&self) -> &str {
+    pub(super) fn stored(&self) -> &str {
         self.text("/spec/versions/0/name")
     }
 
@@ -218,7 +224,7 @@ impl Definition {
     }
 
     /// The schema of the stored version.
-    fn schema(&self) -> Result<Value, GenerateError> {
+    pub(super) fn schema(&self) -> Result<Value, GenerateError> {
         let part = |name: &str, schema: &SchemaResult| {
             schema.clone().map_err(|(path, problem)| self.error(&format!(".{name}{path}"), &problem))
         };
@@ -240,7 +246,8 @@ impl Definition {
 
     fn add(&self, schema: &mut Value, ignored: &Ignored) -> Result<(), GenerateError> {
         let versions = ignored.versions.join(" and ");
-        let description = format!("Deprecated, of {versions}: accepted and ignored. {}", ignored.why);
+        let description =
+            format!("{}{versions}: accepted and ignored. {}", structural::FORMER_MARK, ignored.why);
         let field = match ignored.shape {
             Shape::Words(words) => json!({"type": "string", "enum": words, "description": description}),
             Shape::Text => json!({"type": "string", "description": description}),
@@ -276,12 +283,7 @@ impl Definition {
             let removed =
                 structural::at(&mut schema, path).and_then(Value::as_object_mut).is_some_and(|map| {
                     let before = map.len();
-                    map.retain(|key, _| {
-                        !matches!(
-                            key.as_str(),
-                            "pattern" | "minLength" | "maxLength" | "x-kubernetes-validations"
-                        )
-                    });
+                    map.retain(|key, _| !CHECKS.contains(&key.as_str()));
                     map.len() < before
                 });
             if !removed {

@@ -180,7 +180,12 @@ pub(super) const BUCKET: Former = Former {
 pub(super) const HELM_RELEASE: Former = Former {
     versions: &["v2beta2", "v2beta1"],
     optional: &[".spec.chart.spec.sourceRef.kind", ".spec.postRenderers[].kustomize.patches[].patch"],
-    unchecked: &[".spec.chart.spec.chart", ".spec.serviceAccountName", ".status.storageNamespace"],
+    unchecked: &[
+        ".spec.chart.spec.chart",
+        ".spec.serviceAccountName",
+        ".status.lastAttemptedReleaseAction",
+        ".status.storageNamespace",
+    ],
     ignored: &[Ignored {
         versions: &["v2beta1", "v2beta2"],
         path: ".status.lastAppliedRevision",
@@ -211,13 +216,17 @@ pub(super) const PROVIDER: Former = Former {
 pub(super) const RECEIVER: Former = Former {
     versions: &["v1beta2", "v1beta1"],
     optional: &[".spec.resources[].kind"],
-    ignored: &[STATUS_URL],
+    ignored: &[Ignored { why: "`webhookPath` says the same.", ..STATUS_URL }],
     ..NONE
 };
 
 /// ImageRepository.
-pub(super) const IMAGE_REPOSITORY: Former =
-    Former { versions: &["v1beta2", "v1beta1"], optional: &[".spec.image", ".spec.interval"], ..NONE };
+pub(super) const IMAGE_REPOSITORY: Former = Former {
+    versions: &["v1beta2", "v1beta1"],
+    optional: &[".spec.image", ".spec.interval"],
+    unchecked: &[".spec.exclusionList"],
+    ..NONE
+};
 
 /// ImagePolicy.
 pub(super) const IMAGE_POLICY: Former = Former {

@@ -31,6 +31,9 @@ const KNOWN: &[&str] = &[
     "x-kubernetes-map-type",
 ];
 
+/// How the description begins of a field that only former versions had.
+pub(super) const FORMER_MARK: &str = "Deprecated, of ";
+
 /// The structural schema of a type; an error is a path and what is wrong there.
 pub(super) fn schema_of<T: JsonSchema>() -> Result<Value, (String, String)> {
     let mut settings = SchemaSettings::draft2020_12();
