@@ -98,9 +98,13 @@ impl<'a> Applier<'a> {
     }
 
     async fn look_at_all(&self, objects: &[(Entry, Value)]) -> Result<Vec<Verdict>, Vec<ObjectError>> {
-        let looks = objects.iter().map(|(entry, desired)| look(self.cluster, &self.options, entry, desired));
+        // By index: a closure over borrowed items makes a future that cannot be proved to be `Send`.
+        let looks = stream::iter(0..objects.len()).map(|index| async move {
+            let (entry, desired) = objects.get(index)?;
+            Some(look(self.cluster, &self.options, entry, desired).await)
+        });
         let all: Vec<Result<Verdict, ObjectError>> =
-            stream::iter(looks).buffered(self.options.concurrency.max(1)).collect().await;
+            looks.buffered(self.options.concurrency.max(1)).filter_map(std::future::ready).collect().await;
         let mut verdicts = Vec::with_capacity(all.len());
         let mut failed = Vec::new();
         for verdict in all {

@@ -1,9 +1,12 @@
 //! Digests of objects, by which it is known that nothing changed.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A digest of a value; equal values have equal digests whatever the order of their keys.
 pub(crate) type Digest = [u8; 16];
+
+/// Annotations that the deployment controller writes together with the status.
+const ROLLOUT: &str = "deployment.kubernetes.io/";
 
 /// The digest of what is to be applied and of the paths that are ignored on it.
 pub(crate) fn of_desired(desired: &Value, ignored: &[String]) -> Digest {
@@ -27,8 +30,10 @@ pub(crate) fn of_live(object: &Value) -> Digest {
         ["uid", "generation", "labels", "annotations", "ownerReferences", "finalizers", "deletionTimestamp"]
     {
         text(&mut hasher, key);
-        if let Some(value) = meta.get(key) {
-            feed(&mut hasher, value);
+        match meta.get(key) {
+            Some(Value::Object(map)) => pairs(&mut hasher, map, |key| !key.starts_with(ROLLOUT)),
+            Some(value) => feed(&mut hasher, value),
+            None => pairs(&mut hasher, &Map::new(), |_| true),
         }
     }
     let mut counted_by_fields = false;
@@ -75,14 +80,18 @@ fn feed(hasher: &mut blake3::Hasher, value: &Value) {
             }
         }
         Value::Object(map) => {
-            hasher.update(b"{").update(&map.len().to_le_bytes());
-            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
-            pairs.sort_unstable_by_key(|(key, _)| *key);
-            for (key, value) in pairs {
-                text(hasher, key);
-                feed(hasher, value);
-            }
+            pairs(hasher, map, |_| true);
         }
+    }
+}
+
+fn pairs(hasher: &mut blake3::Hasher, map: &Map<String, Value>, counts: impl Fn(&str) -> bool) {
+    let mut pairs: Vec<(&String, &Value)> = map.iter().filter(|(key, _)| counts(key)).collect();
+    pairs.sort_unstable_by_key(|(key, _)| *key);
+    hasher.update(b"{").update(&pairs.len().to_le_bytes());
+    for (key, value) in pairs {
+        text(hasher, key);
+        feed(hasher, value);
     }
 }
 
@@ -127,6 +136,11 @@ mod tests {
         assert_eq!(base, of_live(&object(Some(1), "2", "t", Some("s2"))), "status only");
         assert_ne!(base, of_live(&object(Some(2), "2", "t", Some("s"))), "spec");
         assert_ne!(base, of_live(&object(Some(1), "2", "t2", Some("s"))), "another field");
+        let mut rollout = object(Some(1), "2", "t", Some("s2"));
+        rollout["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "1"});
+        assert_eq!(base, of_live(&rollout), "what the deployment controller writes");
+        rollout["metadata"]["annotations"]["a"] = json!("b");
+        assert_ne!(base, of_live(&rollout), "an annotation");
         let plain = of_live(&object(None, "1", "t", None));
         assert_ne!(plain, of_live(&object(None, "2", "t", None)), "a kind without a generation");
         let counted = of_live(&object(None, "1", "t", Some("s")));

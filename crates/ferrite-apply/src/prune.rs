@@ -34,10 +34,14 @@ pub async fn prune(
     let same_kind =
         |left: &Entry, right: &Entry| left.id.kind == right.id.kind && left.id.group == right.id.group;
     for kind in entries.chunk_by(same_kind) {
-        let mut deletions = stream::iter(kind)
-            .map(|entry| async move { (entry, delete(cluster, entry, owner).await) })
-            .buffered(CONCURRENCY);
-        while let Some((entry, outcome)) = deletions.next().await {
+        // By index: a closure over borrowed items makes a future that cannot be proved to be `Send`.
+        let deletions = stream::iter(0..kind.len()).map(|index| async move {
+            let entry = kind.get(index)?;
+            Some((entry, delete(cluster, entry, owner).await))
+        });
+        let mut deletions = deletions.buffered(CONCURRENCY);
+        while let Some(deletion) = deletions.next().await {
+            let Some((entry, outcome)) = deletion else { continue };
             match outcome {
                 Ok(action) => done.changes.push(entry.clone(), action),
                 Err(error) => failed.push(error),

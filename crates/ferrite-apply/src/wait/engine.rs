@@ -430,7 +430,8 @@ impl Engine<'_> {
         }
     }
 
-    async fn unready(&self, failed_only: bool, started: Instant) -> Unready {
+    /// Takes the engine, whose streams may be sent to another thread but not shared with one.
+    async fn unready(self, failed_only: bool, started: Instant) -> Unready {
         let elapsed = started.elapsed();
         let mut targets: Vec<&Target> = self
             .targets
@@ -446,7 +447,7 @@ impl Engine<'_> {
         for target in targets {
             let explain = explained < MAX_EXPLAINED && target.reduced.is_some();
             explained += usize::from(explain);
-            let evidence = if explain { self.explain(target).await } else { None };
+            let evidence = if explain { evidence_of(self.cluster, target).await } else { None };
             let message = target.health.as_ref().map(|health| health.message.clone());
             objects.push(UnreadyObject {
                 id: target.wanted.entry.id.clone(),
@@ -457,15 +458,15 @@ impl Engine<'_> {
         }
         Unready { objects, elapsed }
     }
+}
 
-    async fn explain(&self, target: &Target) -> Option<String> {
-        let object = target.reduced.as_ref()?;
-        let query = PodQuery::of(object)?;
-        let collection = format!("/api/v1/namespaces/{}/pods", crate::mapper::segment(&query.namespace));
-        let pods = fetch::list(&self.cluster.client, &collection, &query.selector, 50);
-        let pods = timeout(EXPLAIN_TIMEOUT, pods).await.ok().and_then(Result::ok).unwrap_or_default();
-        evidence(object, &pods)
-    }
+async fn evidence_of(cluster: &Cluster, target: &Target) -> Option<String> {
+    let object = target.reduced.as_ref()?;
+    let query = PodQuery::of(object)?;
+    let collection = format!("/api/v1/namespaces/{}/pods", crate::mapper::segment(&query.namespace));
+    let pods = fetch::list(&cluster.client, &collection, &query.selector, 50);
+    let pods = timeout(EXPLAIN_TIMEOUT, pods).await.ok().and_then(Result::ok).unwrap_or_default();
+    evidence(object, &pods)
 }
 
 fn next(source: usize, mut stream: Events) -> Next {

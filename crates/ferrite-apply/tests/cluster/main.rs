@@ -1,0 +1,8 @@
+//! The crate against the embedded API server.
+
+mod applying;
+mod drift;
+mod pruning;
+mod trouble;
+mod waiting;
+mod world;
