@@ -14,7 +14,7 @@ use crate::status::{ApiError, Subject};
 pub(crate) use quota::recount;
 
 /// Refuses new objects in namespaces that are not there or are going.
-pub(crate) fn lifecycle(writer: &Writer<'_>) -> Result<(), ApiError> {
+pub(crate) fn lifecycle(writer: &Writer<'_>, object: &Value) -> Result<(), ApiError> {
     if !writer.resource.namespaced {
         return Ok(());
     }
@@ -26,7 +26,7 @@ pub(crate) fn lifecycle(writer: &Writer<'_>) -> Result<(), ApiError> {
     if !stored.deleting {
         return Ok(());
     }
-    let subject = writer.resource.subject(writer.name);
+    let subject = writer.resource.subject(text(&object["metadata"], "name"));
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
     let mut details = json!({});
     for (key, value) in [("name", subject.name), ("group", subject.group), ("kind", subject.resource)] {

@@ -210,12 +210,9 @@ pub(crate) fn impersonate(server: &Server, call: &Call, sender: &User) -> Result
         if groups.is_empty() && uid.is_empty() && extra.is_empty() {
             return Ok(None);
         }
-        let message = format!(
-            "Internal Server Error: {:?}: requested {} without impersonating a user",
-            call.path,
-            requested(&groups, &extra, uid)
-        );
-        return Err(ApiError::new(500, "", message, None));
+        let message =
+            format!("requested {} without impersonating a user name", requested(&groups, &extra, uid));
+        return Err(ApiError::bad_request(message));
     }
     let mut user = User { name: name.to_owned(), uid: uid.to_owned(), groups: groups.clone(), extra };
     let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
@@ -247,14 +244,22 @@ pub(crate) fn impersonate(server: &Server, call: &Call, sender: &User) -> Result
     Ok(Some(user))
 }
 
+/// Who was asked for, as Go prints its `user.DefaultInfo`.
 fn requested(groups: &[String], extra: &BTreeMap<String, Vec<String>>, uid: &str) -> String {
-    if !groups.is_empty() {
-        format!("[{{Group  {}    authentication.k8s.io/v1  }}]", groups.join(" "))
-    } else if !uid.is_empty() {
-        format!("[{{UID  {uid}  authentication.k8s.io/v1  }}]")
+    let strings = |list: &[String]| {
+        if list.is_empty() {
+            "[]string(nil)".to_owned()
+        } else {
+            format!("[]string{{{}}}", list.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let extra = if extra.is_empty() {
+        "map[string][]string(nil)".to_owned()
     } else {
-        format!("{extra:?}")
-    }
+        let entries: Vec<String> = extra.iter().map(|(k, v)| format!("{k:?}:{}", strings(v))).collect();
+        format!("map[string][]string{{{}}}", entries.join(", "))
+    };
+    format!("&user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{}, Extra:{extra}}}", strings(groups))
 }
 
 fn all(call: &Call, name: &str) -> Vec<String> {

@@ -59,6 +59,8 @@ pub(crate) fn prepare(server: &Arc<Server>) {
         let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": class.0}, "value": class.1});
         create(server, "scheduling.k8s.io/priorityclasses", "", object);
     }
+    // Nobody can have seen a version from before this.
+    server.store.forget();
 }
 
 /// Creates an object unless it is there.

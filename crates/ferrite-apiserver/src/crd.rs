@@ -93,8 +93,7 @@ pub(crate) fn defaults(o: &mut Value) {
 /// What creation sets: the storage version is the only one that objects can be in.
 pub(crate) fn on_create(o: &mut Value) {
     let storage = storage_version(o).unwrap_or_default().to_owned();
-    o["status"] =
-        json!({"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [storage]});
+    o["status"] = json!({"acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [storage]});
 }
 
 /// What an update sets: a new storage version joins those that objects may be in.
@@ -200,7 +199,7 @@ fn compile(o: &Value) -> Vec<Arc<Resource>> {
             defaults_on_read: v != storage || changed,
             ty,
             schema,
-            deprecation: deprecation(version, group, text(names, "kind")),
+            deprecation: deprecation(spec, version),
             selectable: items(&version["selectableFields"])
                 .iter()
                 .map(|f| text(f, "jsonPath").to_owned())
@@ -227,16 +226,24 @@ fn compile(o: &Value) -> Vec<Arc<Resource>> {
     out
 }
 
-fn deprecation(version: &Value, group: &str, kind: &str) -> Option<String> {
+/// The warning of a deprecated version, which names the newest version to go to.
+fn deprecation(spec: &Value, version: &Value) -> Option<String> {
+    use crate::resources::version_order;
     if version["deprecated"] != true {
         return None;
     }
     let own = text(version, "deprecationWarning");
-    Some(if own.is_empty() {
-        format!("{group}/{} {kind} is deprecated", text(version, "name"))
-    } else {
-        own.to_owned()
-    })
+    if !own.is_empty() {
+        return Some(own.to_owned());
+    }
+    let (group, kind, name) = (text(spec, "group"), text(&spec["names"], "kind"), text(version, "name"));
+    let newer = items(&spec["versions"])
+        .iter()
+        .filter(|v| v["served"] == true && v["deprecated"] != true)
+        .map(|v| text(v, "name"));
+    let best = newer.filter(|v| version_order(v) > version_order(name)).max_by_key(|v| version_order(v));
+    let instead = best.map_or_else(String::new, |v| format!("; use {group}/{v} {kind}"));
+    Some(format!("{group}/{name} {kind} is deprecated{instead}"))
 }
 
 fn subresources(version: &Value, kind: &str) -> Vec<Sub> {
@@ -277,5 +284,6 @@ pub(crate) fn validate(
     causes: &mut Vec<Cause>,
 ) {
     let Some(custom) = &resource.custom else { return };
-    schema::validate(&custom.ty, sub, live, object, causes);
+    let _before = live;
+    schema::validate(custom, sub, object, causes);
 }

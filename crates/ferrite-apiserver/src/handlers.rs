@@ -60,13 +60,14 @@ async fn dispatch(server: &Arc<Server>, call: &Call) -> Result<Response<Body>, A
     }
     let served = server.registry.served();
     let Some(resource) = served.find(&target.group, &target.version, &target.resource).cloned() else {
-        let known = target.group.is_empty() || served.resources.iter().any(|r| r.group == target.group);
+        // Groups of definitions answer as if no server were behind the path.
+        let known = target.group.is_empty() || server.registry.is_builtin_group(&target.group);
         return if known { Err(ApiError::no_resource()) } else { Ok(page_not_found()) };
     };
     let is_namespace = resource.is("", "namespaces");
     let namespace = if is_namespace { "" } else { target.namespace.as_deref().unwrap_or_default() };
     if !resource.namespaced && !namespace.is_empty() {
-        return Err(ApiError::no_resource());
+        return if resource.custom.is_some() { Ok(page_not_found()) } else { Err(ApiError::no_resource()) };
     }
     let name = target.name.as_deref().unwrap_or_default();
     if resource.namespaced && namespace.is_empty() && !name.is_empty() {

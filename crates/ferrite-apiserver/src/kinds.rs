@@ -123,6 +123,9 @@ pub(crate) fn on_create(resource: &Resource, object: &mut Value) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespace(object),
         ("batch", "jobs") => job(object),
+        ("apps", "daemonsets") => {
+            object["metadata"]["annotations"]["deprecated.daemonset.template.generation"] = "1".into();
+        }
         ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::on_create(object),
         ("", "pods") => object["status"]["qosClass"] = quality(object).into(),
         _ => {}
@@ -131,10 +134,16 @@ pub(crate) fn on_create(resource: &Resource, object: &mut Value) {
 
 /// What an update sets besides metadata.
 pub(crate) fn on_update(resource: &Resource, sub: Option<&str>, live: &Value, object: &mut Value) {
+    if resource.is("", "namespaces") {
+        let name = object["metadata"]["name"].clone();
+        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    }
     if !counts_generations(resource) || !matches!(sub, None | Some("scale")) {
         return;
     }
-    if spec_differs(resource, live, object) {
+    let annotated = resource.is("apps", "deployments")
+        && live["metadata"]["annotations"] != object["metadata"]["annotations"];
+    if annotated || spec_differs(resource, live, object) {
         let next = live["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         object["metadata"]["generation"] = next.into();
     }
@@ -164,6 +173,9 @@ fn job(object: &mut Value) {
         labels[format!("{prefix}job-name")] = name.as_str().into();
     }
     object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.into();
+    if crate::json::is_empty(&object["metadata"]["labels"]) {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
+    }
 }
 
 /// The quality of service class of a pod.

@@ -133,19 +133,28 @@ pub(crate) fn merge_patch(live: &Value, patch: &Value) -> Value {
 
 /// A JSON patch (RFC 6902).
 pub(crate) fn json_patch(live: &Value, patch: &Value) -> Result<Value, ApiError> {
-    ferrite_patch::json_patch::apply(live, patch).map_err(|error| {
-        let _ = &error;
-        ApiError::new(
+    use ferrite_patch::json_patch::Error;
+    ferrite_patch::json_patch::apply(live, patch).map_err(|error| match error {
+        Error::NotAPatch { .. } => ApiError::bad_request(format!("error decoding patch: {error}")),
+        Error::TooMany(_) => ApiError::new(413, "RequestEntityTooLarge", error.to_string(), Some(json!({}))),
+        Error::Operation { .. } => ApiError::new(
             422,
             "Invalid",
             "the server rejected our request due to an error in our request",
             Some(json!({})),
-        )
+        ),
     })
 }
 
 /// A strategic merge patch of a built-in object.
 pub(crate) fn strategic(resource: &Resource, live: &Value, patch: &Value) -> Result<Value, ApiError> {
-    ferrite_patch::strategic::apply(live, patch, crate::schema::of(resource))
-        .map_err(|error| ApiError::bad_request(error.to_string()))
+    use ferrite_patch::strategic::Error;
+    if patch.is_null() {
+        return Ok(live.clone());
+    }
+    ferrite_patch::strategic::apply(live, patch, crate::schema::of(resource)).map_err(|error| match error {
+        Error::BadRequest(why) => ApiError::bad_request(why),
+        Error::Unprocessable(why) => ApiError::new(422, "Invalid", why, Some(json!({}))),
+        Error::Internal(why) => ApiError::new(500, "", why, Some(json!({}))),
+    })
 }

@@ -32,7 +32,7 @@ pub(crate) fn answer(server: &Arc<Server>, call: &Call, parts: &[&str]) -> Resul
             for (group, versions) in served.groups() {
                 versions.iter().for_each(|v| add(format!("apis/{}", group_version(group, v))));
             }
-            Ok(respond::document(200, Format::Json, &json!({"paths": paths})))
+            Ok(respond::text(StatusCode::OK, &json!({"paths": paths}).to_string()))
         }
         ["openapi", "v3", "api", version] => document(served.in_version("", version).map(|r| &**r), call),
         ["openapi", "v3", "apis", group, version] => {

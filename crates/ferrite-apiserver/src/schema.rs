@@ -1,8 +1,9 @@
 //! Types of the resources served here, and what they do to objects.
 
-use ferrite_schema::{Schemas, Type};
+use ferrite_schema::{Problem, Schemas, Type};
 use serde_json::Value;
 
+use crate::crd::CustomVersion;
 use crate::resources::Resource;
 use crate::status::Cause;
 
@@ -46,131 +47,51 @@ pub(crate) fn normalize_kind(group: &str, version: &str, kind: &str, object: &mu
 
 /// Why Go could not decode the object into the resource's type, if it could not.
 pub(crate) fn decode_error(resource: &Resource, object: &Value) -> Option<String> {
-    mismatch(of(resource), object, "", resource.custom.is_none())
-}
-
-/// The first place where JSON types differ. Of custom objects only metadata is decoded into Go types.
-fn mismatch(ty: &Type, value: &Value, path: &str, deep: bool) -> Option<String> {
-    use ferrite_schema::Kind;
-    let found = match value {
-        Value::Null => return None,
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let fits = match ty.kind {
-        Kind::Any => return None,
-        Kind::Object => value.is_object(),
-        Kind::Array => value.is_array(),
-        Kind::String => value.is_string(),
-        Kind::Integer => value.is_i64() || value.is_u64(),
-        Kind::Number => value.is_number(),
-        Kind::Boolean => value.is_boolean(),
-        Kind::IntOrString | Kind::Quantity => value.is_string() || value.is_number(),
-    };
-    if !fits {
-        return Some(format!(
-            "json: cannot unmarshal {found} into Go struct field {path} of type {}",
-            go_type(ty)
-        ));
-    }
-    match value {
-        Value::Object(object) => object.iter().find_map(|(key, v)| {
-            if !deep && path.is_empty() && key != "metadata" {
-                return None;
-            }
-            let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            let child = ty.child(key)?;
-            let path = if ty.declares(key) { &below } else { path };
-            mismatch(child, v, path, deep)
-        }),
-        Value::Array(items) => items.iter().find_map(|v| mismatch(ty.item(), v, path, deep)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
-}
-
-fn go_type(ty: &Type) -> String {
-    use ferrite_schema::Kind;
-    match ty.kind {
-        Kind::Array => format!("[]{}", go_type(ty.item())),
-        Kind::Object => match &ty.values {
-            Some(values) => format!("map[string]{}", go_type(values)),
-            None => ty.name.rsplit_once("api.").map_or(&*ty.name, |(_, n)| n).to_owned(),
-        },
-        Kind::Integer => ty.format.as_deref().unwrap_or("int64").to_owned(),
-        Kind::Number => "float64".to_owned(),
-        Kind::Boolean => "bool".to_owned(),
-        Kind::String | Kind::Any | Kind::IntOrString | Kind::Quantity => "string".to_owned(),
-    }
+    ferrite_schema::decode_error(of(resource), object)
 }
 
 /// Complaints about fields that the resource's schema does not have.
 pub(crate) fn unknown_fields(resource: &Resource, object: &Value) -> Vec<String> {
-    let mut out = Vec::new();
-    unknown(of(resource), object, "", &mut out);
-    out.sort();
-    out.iter().map(|path| format!("unknown field {path:?}")).collect()
-}
-
-fn unknown(ty: &Type, value: &Value, path: &str, out: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => {
-            for (key, v) in object {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match ty.child(key) {
-                    Some(child) => unknown(child, v, &below, out),
-                    None if ty.kind == ferrite_schema::Kind::Object => out.push(below),
-                    None => {}
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (i, v) in items.iter().enumerate() {
-                unknown(ty.item(), v, &format!("{path}[{i}]"), out);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+    let paths = ferrite_schema::unknown_fields(of(resource), object);
+    paths.iter().map(|path| format!("unknown field {path:?}")).collect()
 }
 
 /// Drops what a custom resource's schema does not know and fills in its defaults.
 pub(crate) fn prune_and_default(ty: &Type, value: &mut Value) {
-    match value {
-        Value::Object(object) => {
-            if ty.kind == ferrite_schema::Kind::Object {
-                object.retain(|key, _| ty.child(key).is_some());
-            }
-            for field in &ty.fields {
-                let absent = object.get(&*field.name).is_none_or(|v| v.is_null() && !field.ty.nullable);
-                if absent && let Some(default) = &field.ty.default {
-                    object.insert(field.name.to_string(), default.clone());
-                }
-            }
-            for (key, v) in object.iter_mut() {
-                if let Some(child) = ty.child(key) {
-                    prune_and_default(child, v);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|v| prune_and_default(ty.item(), v)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+    ferrite_schema::prune(ty, value);
+    ferrite_schema::default(ty, value);
 }
 
-/// Checks a custom object against its schema.
+/// Checks a custom object against its schema: all of it, or at the status endpoint its status alone.
 pub(crate) fn validate(
-    ty: &Type,
-    _sub: Option<&str>,
+    custom: &CustomVersion,
+    sub: Option<&str>,
     _live: Option<&Value>,
     object: &Value,
     causes: &mut Vec<Cause>,
 ) {
-    if let Some(why) = mismatch(ty, object, "", true) {
-        causes.push(Cause::invalid("", object, &why));
+    match sub {
+        Some("status") => {
+            if let (Some(ty), Some(status)) = (custom.ty.child("status"), object.get("status")) {
+                causes.extend(ferrite_schema::validate(ty, status, "status").into_iter().map(Cause::from));
+            }
+        }
+        _ => {
+            causes.extend(ferrite_schema::validate(&custom.ty, object, "").into_iter().map(Cause::from));
+            for (path, _, embedded) in ferrite_schema::embedded_objects(&custom.ty, object) {
+                crate::kinds::metadata::common(&embedded["metadata"], &format!("{path}.metadata"), causes);
+            }
+        }
     }
 }
 
-/// Checks that a custom resource's schema is structural.
-pub(crate) fn check(_schema: &Value, _at: &str, _out: &mut Vec<Cause>) {}
+/// Checks that a custom resource's schema is structural, and that its rules compile.
+pub(crate) fn check(schema: &Value, at: &str, out: &mut Vec<Cause>) {
+    out.extend(ferrite_schema::check_schema(schema, at).into_iter().map(Cause::from));
+}
+
+impl From<Problem> for Cause {
+    fn from(problem: Problem) -> Self {
+        Self { reason: problem.reason, message: problem.message, field: problem.field }
+    }
+}

@@ -16,19 +16,15 @@ fn ranges(writer: &Writer<'_>, kind: &str) -> Vec<Value> {
 
 pub(crate) fn pod(writer: &Writer<'_>, pod: &mut Value) -> Result<(), ApiError> {
     let limits = ranges(writer, "Container");
+    let mut set = Vec::new();
     for limit in &limits {
         for list in ["initContainers", "containers"] {
-            each(&mut pod["spec"], list, |container| {
-                for (from, to) in [("default", "limits"), ("defaultRequest", "requests")] {
-                    for (name, value) in limit[from].as_object().into_iter().flatten() {
-                        let target = child(child(container, "resources"), to);
-                        if target[name].is_null() {
-                            target[name.as_str()] = value.clone();
-                        }
-                    }
-                }
-            });
+            each(&mut pod["spec"], list, |container| set.extend(fill(limit, container, list)));
         }
+    }
+    if !set.is_empty() {
+        let note = format!("LimitRanger plugin set: {}", set.join("; "));
+        pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"] = note.into();
     }
     let name = text(&pod["metadata"], "name").to_owned();
     let refuse = |why: String| Err(ApiError::forbidden(writer.resource.subject(&name), &why));
@@ -40,6 +36,30 @@ pub(crate) fn pod(writer: &Writer<'_>, pod: &mut Value) -> Result<(), ApiError> 
         }
     }
     Ok(())
+}
+
+/// Sets what a container leaves open; says what that was.
+fn fill(limit: &Value, container: &mut Value, list: &str) -> Vec<String> {
+    let (name, kind) = (
+        text(container, "name").to_owned(),
+        if list == "containers" { "container" } else { "init container" },
+    );
+    let mut out = Vec::new();
+    for (from, to, word) in [("defaultRequest", "requests", "request"), ("default", "limits", "limit")] {
+        let mut set = Vec::new();
+        for (resource, value) in limit[from].as_object().into_iter().flatten() {
+            let target = child(child(container, "resources"), to);
+            if target[resource].is_null() {
+                target[resource.as_str()] = value.clone();
+                set.push(resource.as_str());
+            }
+        }
+        if !set.is_empty() {
+            set.sort_unstable();
+            out.push(format!("{} {word} for {kind} {name}", set.join(", ")));
+        }
+    }
+    out
 }
 
 /// Why resources do not fit a limit, if they do not.

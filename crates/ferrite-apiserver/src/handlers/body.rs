@@ -77,11 +77,6 @@ fn from_yaml(scope: &Scope<'_>) -> Result<Decoded, ApiError> {
     let (value, doubled) =
         crate::yaml::parse(text).map_err(|why| unrecognized(scope, &format!("yaml: {why}"), &shown))?;
     typed(scope, &value, &shown)?;
-    let doubled = if doubled.is_empty() {
-        Vec::new()
-    } else {
-        vec![format!("yaml: unmarshal errors:\n  {}", doubled.join("\n  "))]
-    };
     Ok(Decoded { value, doubled })
 }
 
@@ -167,13 +162,11 @@ pub(crate) fn check_kind(scope: &Scope<'_>, value: &mut Value) -> Result<(), Api
     }
     let known = served.by_kind(group, v, &kind).is_some_and(|r| r.custom.is_none());
     let why = if known {
-        let internal = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or_default() };
         let mine = if resource.group.is_empty() {
             "core"
         } else {
             resource.group.split('.').next().unwrap_or_default()
         };
-        let _ = internal;
         format!("converting ({v}.{kind}) to ({mine}.{}): unknown conversion", resource.kind)
     } else {
         format!("no kind {kind:?} is registered for version {version:?} in scheme {SCHEME:?}")
@@ -208,6 +201,15 @@ pub(crate) fn complain(
             complaints.iter().for_each(|c| scope.call.warn(c.as_str()));
             Ok(())
         }
-        Validation::Strict => Err(refuse(&format!("strict decoding error: {}", complaints.join(", ")))),
+        Validation::Strict => {
+            // Those of YAML are one complaint.
+            let (lines, others): (Vec<&String>, Vec<&String>) =
+                complaints.iter().partition(|c| c.starts_with("line "));
+            let lines: Vec<&str> = lines.iter().map(|l| l.as_str()).collect();
+            let yaml =
+                (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")));
+            let all: Vec<String> = yaml.into_iter().chain(others.into_iter().cloned()).collect();
+            Err(refuse(&format!("strict decoding error: {}", all.join(", "))))
+        }
     }
 }

@@ -29,6 +29,12 @@ fn language(scope: &Scope<'_>) -> Result<Language, ApiError> {
         "application/merge-patch+json" => Ok(Language::Merge),
         "application/strategic-merge-patch+json" if !custom => Ok(Language::Strategic),
         "application/apply-patch+yaml" => Ok(Language::Apply),
+        "application/apply-patch+cbor" => Err(ApiError::new(
+            415,
+            "UnsupportedMediaType",
+            "415: Unsupported Media Type",
+            Some(serde_json::json!({})),
+        )),
         _ => {
             let strategic = if custom { "" } else { ", application/strategic-merge-patch+json" };
             let message = format!(
@@ -246,10 +252,8 @@ fn create_applied(
         );
         return Err(ApiError::conflict(scope.subject(), &why));
     }
-    if !text(&patch["metadata"], "resourceVersion").is_empty() {
-        return Err(ApiError::modified(scope.subject()));
-    }
     let mut object = merged(writer, None, patch)?;
+    json::remove(&mut object["metadata"], "resourceVersion");
     object["metadata"]["name"] = scope.name.into();
     match writer.create(object, &Owners::Computed) {
         // Somebody created it meanwhile: apply to theirs.
@@ -261,12 +265,10 @@ fn create_applied(
 }
 
 fn merged(writer: &Writer<'_>, live: Option<&Value>, patch: &Value) -> Result<Value, ApiError> {
-    let mut patch = patch.clone();
-    if writer.resource.namespaced && text(&patch["metadata"], "namespace").is_empty() && writer.sub.is_none()
-    {
-        patch["metadata"]["namespace"] = writer.namespace.into();
+    let Applied { mut value } = merge::apply(&Writing::of(writer), live, patch)?;
+    if !matches!(value.get("metadata"), None | Some(Value::Object(_))) {
+        return Err(ApiError::bad_request("metadata is no object"));
     }
-    let Applied { mut value } = merge::apply(&Writing::of(writer), live, &patch)?;
     if text(&value["metadata"], "name").is_empty() {
         value["metadata"]["name"] = writer.name.into();
     }

@@ -130,7 +130,7 @@ fn group(server: &Server, parts: &[&str]) -> Result<Response<Body>, ApiError> {
         ["apis", group, version] => {
             let found = discovery::resource_list(&served, group, version);
             // A known group answers with a Status, an unknown one with the plain page.
-            if found.is_none() && served.resources.iter().any(|r| r.group == *group) {
+            if found.is_none() && server.registry.is_builtin_group(group) {
                 return Err(ApiError::no_resource());
             }
             found

@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
     fn create_once(&self, mut object: Value, owners: &Owners) -> Result<Outcome, ApiError> {
         let managed = object["metadata"].get("managedFields").cloned();
         self.place(&mut object)?;
-        admission::lifecycle(self)?;
+        admission::lifecycle(self, &object)?;
         crd::accepts(self, &object)?;
         metadata::on_create(&mut object);
         if let (Owners::Computed, Some(managed)) = (owners, managed) {
@@ -190,6 +190,7 @@ impl<'a> Writer<'a> {
             kinds::validate::object(self.server, self.resource, self.sub, live, object, &mut causes);
         }
         crate::rbac::escalation::check(self, object)?;
+        metadata::warnings(live, object).iter().for_each(|w| self.warn(w));
         if causes.is_empty() { Ok(()) } else { Err(self.invalid(text(&object["metadata"], "name"), &causes)) }
     }
 

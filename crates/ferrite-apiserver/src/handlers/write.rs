@@ -57,6 +57,6 @@ pub(crate) fn success() -> Response<Body> {
     respond::document(
         201,
         crate::http::negotiate::Format::Json,
-        &serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+        &serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
     )
 }

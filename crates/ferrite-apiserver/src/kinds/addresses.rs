@@ -63,6 +63,7 @@ impl Allocations {
     /// Gives the Service what its type asks for. Nothing is kept when `dry`.
     pub(crate) fn assign(&mut self, live: Option<&Value>, service: &mut Value, dry: bool) -> Vec<Cause> {
         let mut causes = Vec::new();
+        let (next, next_port) = (self.next, self.next_port);
         families(live, service);
         self.address(live, service, &mut causes);
         self.node_ports(live, service, &mut causes);
@@ -71,6 +72,9 @@ impl Allocations {
             self.addresses.retain(|_, o| *o != owner);
             self.ports.retain(|_, o| *o != owner);
             self.note(service);
+        }
+        if dry {
+            (self.next, self.next_port) = (next, next_port);
         }
         causes
     }
@@ -198,6 +202,7 @@ impl Allocations {
 }
 
 fn families(live: Option<&Value>, service: &mut Value) {
+    forget(live, service);
     let spec = &mut service["spec"];
     if spec["type"] == "ExternalName" {
         if live.is_some_and(|l| {
@@ -214,5 +219,24 @@ fn families(live: Option<&Value>, service: &mut Value) {
     }
     if is_empty(&spec["ipFamilies"]) {
         spec["ipFamilies"] = json!(["IPv4"]);
+    }
+}
+
+/// Takes away what only the old type had, unless the client changed it.
+fn forget(live: Option<&Value>, service: &mut Value) {
+    let Some(live) = live else { return };
+    let (was, is) = (text(&live["spec"], "type").to_owned(), text(&service["spec"], "type").to_owned());
+    let outside = |t: &str| matches!(t, "NodePort" | "LoadBalancer");
+    let mut lost: Vec<&str> = Vec::new();
+    if outside(&was) && !outside(&is) {
+        lost.push("externalTrafficPolicy");
+    }
+    if was == "LoadBalancer" && is != "LoadBalancer" {
+        lost.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+    }
+    for key in lost {
+        if service["spec"][key] == live["spec"][key] {
+            crate::json::remove(&mut service["spec"], key);
+        }
     }
 }

@@ -37,11 +37,10 @@ pub(crate) fn edit<R>(object: &mut Value, change: impl FnOnce(&mut Map<String, V
 
 /// What the server sets on creation, whatever the client says.
 pub(crate) fn on_create(object: &mut Value) {
-    const SERVERS: [&str; 8] = [
+    const SERVERS: [&str; 7] = [
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "selfLink",
-        "generation",
         "managedFields",
         "uid",
         "creationTimestamp",
@@ -121,17 +120,10 @@ pub(crate) fn common(meta: &Value, at: &str, out: &mut Vec<Cause>) {
     labels(&meta["labels"], &format!("{at}.labels"), out);
     annotations(&meta["annotations"], &format!("{at}.annotations"), out);
     owners(meta, at, out);
-    for (i, finalizer) in items(&meta["finalizers"]).iter().enumerate() {
+    for finalizer in items(&meta["finalizers"]) {
         let name = finalizer.as_str().unwrap_or_default();
         let field = format!("{at}.finalizers");
         invalid(&field, name, names::qualified_name(name), out);
-        if !name.contains('/')
-            && !matches!(name, "orphan" | "foregroundDeletion" | "kubernetes")
-            && names::qualified_name(name).is_empty()
-        {
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            out.push(Cause::invalid(format!("{field}[{i}]"), &name.into(), why));
-        }
     }
     let both =
         ["orphan", "foregroundDeletion"].iter().all(|f| items(&meta["finalizers"]).iter().any(|x| x == f));
@@ -198,6 +190,18 @@ pub(crate) fn validate_update(live: &Value, object: &Value, out: &mut Vec<Cause>
             out.push(Cause::invalid(format!("metadata.{key}"), &new[key], "field is immutable"));
         }
     }
+}
+
+/// Warnings about finalizers that others might use too.
+pub(crate) fn warnings(live: Option<&Value>, object: &Value) -> Vec<String> {
+    let before = live.map_or(&[] as &[Value], |l| items(&l["metadata"]["finalizers"]));
+    let bare = |f: &&Value| {
+        f.as_str()
+            .is_some_and(|f| !f.contains('/') && !matches!(f, "orphan" | "foregroundDeletion" | "kubernetes"))
+    };
+    let new = items(&object["metadata"]["finalizers"]).iter().filter(|f| !before.contains(f)).filter(bare);
+    let why = "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers";
+    new.map(|f| format!("metadata.finalizers: {f}: {why}")).collect()
 }
 
 /// Whether nothing keeps a deleted object any more.

@@ -46,6 +46,9 @@ pub(crate) fn answer(scope: &Scope<'_>) -> Result<Response<Body>, ApiError> {
         }
     }
     crate::schema::normalize(&scope.resource, &mut object);
+    if crate::json::is_empty(&object["metadata"]) {
+        crate::json::remove(&mut object, "metadata");
+    }
     Ok(read::show_plain(scope, accept, 201, object))
 }
 

@@ -73,7 +73,15 @@ impl FieldSelector {
                 )));
             };
             if !supported.contains(&path) {
-                return Err(ApiError::bad_request(format!("field label not supported: {path}")));
+                // Kinds with selectable fields of their own word it in an older way.
+                let only_metadata = resource.custom.is_none() && supported.len() == 2;
+                return Err(ApiError::bad_request(if only_metadata {
+                    format!(
+                        "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )
+                } else {
+                    format!("field label not supported: {path}")
+                }));
             }
             requirements.push(Requirement { path, equal, value: unescape(&value) });
         }
