@@ -19,12 +19,10 @@ pub fn drifted(live: Option<&Value>, merged: &Value, ignored: &[&Pointer]) -> bo
         return true;
     }
     let (live, merged) = (comparable(live, ignored), comparable(merged, ignored));
-    let both = |pointer: &str| {
-        let map = |object: &'_ Value| object.pointer(pointer).filter(|map| !is_empty(map)).cloned();
-        map(&live) == map(&merged)
-    };
-    if !both("/metadata/labels") || !both("/metadata/annotations") {
-        return true;
+    for pointer in ["/metadata/labels", "/metadata/annotations"] {
+        if map_at(&live, pointer) != map_at(&merged, pointer) {
+            return true;
+        }
     }
     let ty = type_of(&merged);
     let (Value::Object(left), Value::Object(right)) = (&*live, &*merged) else { return *live != *merged };
@@ -33,6 +31,11 @@ pub fn drifted(live: Option<&Value>, merged: &Value, ignored: &[&Pointer]) -> bo
         || left.iter().filter(|(key, _)| compared(key)).any(|(key, value)| {
             right.get(key).is_none_or(|other| !same(value, other, ty.and_then(|ty| ty.child(key))))
         })
+}
+
+/// What is at a pointer, unless it is empty.
+fn map_at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    object.pointer(pointer).filter(|map| !is_empty(map))
 }
 
 fn compared(key: &str) -> bool {

@@ -70,7 +70,7 @@ impl Inventory {
     /// Whether the object is in it, whatever the version.
     #[must_use]
     pub fn contains(&self, id: &ObjectId) -> bool {
-        self.0.iter().any(|entry| entry.id == *id)
+        self.0.binary_search_by(|entry| apply_order(&entry.id, id)).is_ok()
     }
 
     /// Entries that `built` no longer holds, in deletion order (the reverse of apply order). Versions are ignored.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ferrite_schema::{Kind, Type, normalize};
+use ferrite_schema::{decode_error, normalize};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -121,32 +121,12 @@ fn object_at<'a>(map: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut M
 }
 
 fn normalize_builtin(object: &mut Value) {
-    let Some(ty) = type_of(object).filter(|ty| fits(ty, object)) else { return };
+    let Some(ty) = type_of(object).filter(|ty| decode_error(ty, object).is_none()) else { return };
     let given = object.clone();
     normalize(ty, object);
     only_given(object, &given);
     set_protocols(object);
     merge_string_data(object);
-}
-
-/// Whether Go could decode the value: every value has the JSON type that is declared.
-fn fits(ty: &Type, value: &Value) -> bool {
-    match (ty.kind, value) {
-        (Kind::Any, _) | (_, Value::Null) => true,
-        (Kind::Object, Value::Object(map)) => {
-            map.iter().all(|(key, value)| match ty.child(key).or(ty.values.as_deref()) {
-                Some(ty) => fits(ty, value),
-                None => true,
-            })
-        }
-        (Kind::Array, Value::Array(items)) => items.iter().all(|item| fits(ty.item(), item)),
-        (Kind::Integer, Value::Number(number)) => number.is_i64() || number.is_u64(),
-        (Kind::String, Value::String(_))
-        | (Kind::Number, Value::Number(_))
-        | (Kind::Boolean, Value::Bool(_))
-        | (Kind::IntOrString | Kind::Quantity, Value::String(_) | Value::Number(_)) => true,
-        _ => false,
-    }
 }
 
 /// Takes out of `object` what only Go's encoding put there: zero values nobody gave.

@@ -150,16 +150,15 @@ pub(super) fn daemon_set(object: &Value) -> Health {
 
 pub(super) fn job(object: &Value) -> Health {
     let held = |name| condition(object, name).filter(|condition| text(condition, "/status") == "True");
-    if let Some(complete) = held("Complete") {
-        let _when = complete;
+    if held("Suspended").is_some() || object.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+        return Health::current("Job Suspended");
+    }
+    if held("Complete").is_some() {
         return Health::current("Job Completed");
     }
     if let Some(failed) = held("Failed") {
         let message = text(failed, "/message");
         return Health::new(Status::Failed, if message.is_empty() { "Job Failed" } else { message });
-    }
-    if held("Suspended").is_some() || object.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
-        return Health::current("Job Suspended");
     }
     let count = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
     Health::progress(format!(
