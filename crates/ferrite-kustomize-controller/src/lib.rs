@@ -1,1 +1,207 @@
-//! ferrite-kustomize-controller.
+//! kustomize-controller: builds what a source holds, applies it to a cluster, and keeps it as it is.
+//!
+//! ```text
+//!  sources ─┐                    ┌ fetch ─ build ─ substitute ┐
+//!  Kustomizations ─▶ queue ─▶ observe ────────────────────────▶ plan ─▶ act ──────────────▶ report
+//!  dependencies ─┘                                                       │ apply, prune,     status, events,
+//!  applied objects (drift) ◀────────── watched by ferrite-apply ◀────────┘ wait for health   when to come back
+//! ```
+//!
+//! A program of its own, or a part of another process: give [`run`] a [`Runtime`] and a [`Config`].
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! use ferrite_kustomize_controller::{Config, run};
+//! use ferrite_runtime::{CancellationToken, Runtime};
+//!
+//! let runtime = Runtime::new("kustomize-controller", client, CancellationToken::new());
+//! run(runtime, Config::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariants.** What was applied is in the inventory, whatever failed afterwards. Nothing is pruned that does not
+//! carry the labels of its Kustomization. A wait holds no worker and polls nothing. Encrypted manifests are refused,
+//! never applied. It deliberately writes no sources and decrypts nothing yet.
+
+mod args;
+mod build;
+mod config;
+mod context;
+mod error;
+mod expressions;
+mod index;
+mod kustomization;
+mod sources;
+mod substitute;
+mod target;
+mod variables;
+
+use std::{sync::Arc, time::Duration};
+
+use ferrite_api::kustomize::Kustomization;
+use ferrite_apply::{DriftSink, TrackerOptions};
+use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Trigger};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{core::PartialObjectMeta, runtime::watcher};
+
+pub use args::{Args, FEATURE_GATES};
+pub use config::Config;
+
+use context::Context;
+use index::{Index, Referent};
+use kustomization::Kustomizations;
+use sources::{Kind, Source, Sources};
+
+/// The name on the wire: of the process, of its lease and of its events.
+pub const NAME: &str = "kustomize-controller";
+/// The field manager of status patches; objects are applied as `kustomize-controller`.
+pub const STATUS_MANAGER: &str = "gotk-kustomize-controller";
+
+/// How long a change of an applied object is left alone, so that own writes and their echoes are told apart.
+const DRIFT_DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Why the controller cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No HTTP client for artifacts.
+    #[error("cannot prepare to fetch artifacts")]
+    Fetcher(#[from] ferrite_artifact::FetchError),
+}
+
+/// Reconciles Kustomizations until the runtime's shutdown token is cancelled.
+///
+/// # Errors
+///
+/// [`Error`] when it cannot start; what happens to single Kustomizations is told in their status.
+pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
+    STATUS_MANAGER.clone_into(&mut runtime.field_manager);
+    let Some(served) = served(&runtime).await else { return Ok(()) };
+    let handle: Handle<Kustomization> = Handle::new(&runtime);
+    let drift = TrackerOptions { debounce: DRIFT_DEBOUNCE, ..TrackerOptions::default() };
+    let sources = Sources::new(runtime.client.clone());
+    let sink = drift_sink(handle.clone());
+    let context = Context::new(&runtime, &config, handle.clone(), Arc::clone(&sources), (drift, sink))?;
+    let index = Arc::new(Index::default());
+    let mut controller =
+        Controller::new(&runtime, handle, Kustomizations::new(context)).concurrent(config.concurrent);
+    watch_self(&mut controller, Arc::clone(&index));
+    for kind in served {
+        use ferrite_api::kustomize::SourceKind;
+        match kind {
+            SourceKind::GitRepository => watch_source(&mut controller, &runtime, &index, &sources.git),
+            SourceKind::OciRepository => watch_source(&mut controller, &runtime, &index, &sources.oci),
+            SourceKind::Bucket => watch_source(&mut controller, &runtime, &index, &sources.bucket),
+            SourceKind::ExternalArtifact => {
+                watch_source(&mut controller, &runtime, &index, &sources.external)
+            }
+        }
+    }
+    if let Some(selector) = &config.watch_configs {
+        watch_configs(&mut controller, &runtime, selector, &index);
+    }
+    controller.run().await;
+    Ok(())
+}
+
+/// The kinds of sources that exist; waits for an API server that is away. `None` on shutdown.
+async fn served(runtime: &Runtime) -> Option<Vec<ferrite_api::kustomize::SourceKind>> {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match sources::served(&runtime.client).await {
+            // GitRepositories are always watched: their definition may be on its way.
+            Ok(mut kinds) => {
+                if !kinds.contains(&Git::KIND) {
+                    kinds.push(Git::KIND);
+                }
+                return Some(kinds);
+            }
+            Err(error) => {
+                tracing::warn!(error = %ferrite_runtime::chain(&error), "cannot list the kinds of sources, trying again");
+            }
+        }
+        tokio::select! {
+            () = runtime.shutdown.cancelled() => return None,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+use sources::Git;
+
+fn drift_sink(handle: Handle<Kustomization>) -> DriftSink {
+    Arc::new(move |drift| {
+        let key = ObjectKey::new(&drift.owner.namespace, &drift.owner.name);
+        if handle.store.get(&key).is_some() {
+            tracing::info!(
+                namespace = %key.namespace, name = %key.name, object = %drift.entry.id, deleted = drift.deleted,
+                "an applied object was changed by somebody else"
+            );
+            handle.trigger(Trigger::Add(key));
+        }
+    })
+}
+
+/// Keeps the index, and wakes who waits for a Kustomization that became ready.
+fn watch_self(controller: &mut Controller<Kustomizations>, index: Arc<Index>) {
+    controller.react(move |change, objects| {
+        index.update(change);
+        let Change::Applied { old, new } = change else { return Vec::new() };
+        let before = old.as_ref().and_then(|old| kustomization::readiness(old));
+        let now = kustomization::readiness(new);
+        let status_changed = old.as_ref().is_none_or(|old| old.status != new.status);
+        if !status_changed {
+            return Vec::new();
+        }
+        let key = ObjectKey::of(new.as_ref());
+        let became_ready = now.is_some() && before != now;
+        let waits_for_an_expression = |referrer: &ObjectKey| {
+            objects.get(referrer).is_some_and(|object| kustomization::asks_expression_of(&object, &key))
+        };
+        let referrers = index.referrers(&Referent::Kustomization(key.clone()));
+        let woken =
+            referrers.into_iter().filter(|referrer| became_ready || waits_for_an_expression(referrer));
+        woken.map(Trigger::Add).collect()
+    });
+}
+
+fn watch_source<K: Kind>(
+    controller: &mut Controller<Kustomizations>,
+    runtime: &Runtime,
+    index: &Arc<Index>,
+    store: &std::sync::OnceLock<ferrite_runtime::Store<Source<K>>>,
+) {
+    let index = Arc::clone(index);
+    let watched =
+        controller.watch(runtime.api::<Source<K>>(), watcher::Config::default(), move |change, objects| {
+            let Some((id, artifact)) = sources::new_artifact(change) else { return Vec::new() };
+            let referrers = index.referrers(&Referent::Source(id));
+            let outdated = referrers.into_iter().filter(|key| {
+                objects
+                    .get(key)
+                    .is_some_and(|object| !kustomization::is_settled_on(&object, &artifact.revision))
+            });
+            outdated.map(Trigger::Supersede).collect()
+        });
+    // Each kind is watched once.
+    drop(store.set(watched));
+}
+
+fn watch_configs(
+    controller: &mut Controller<Kustomizations>,
+    runtime: &Runtime,
+    selector: &str,
+    index: &Arc<Index>,
+) {
+    let config = watcher::Config::default().labels(selector);
+    let (maps, secrets) = (Arc::clone(index), Arc::clone(index));
+    let add = |keys: Vec<ObjectKey>| keys.into_iter().map(Trigger::Add).collect();
+    // The first list tells nothing new: whoever refers to these is reconciled at the start anyway.
+    controller.watch(runtime.api::<PartialObjectMeta<ConfigMap>>(), config.clone(), move |change, _| {
+        add(maps.referrers(&Referent::ConfigMap(ObjectKey::of(change.object().as_ref()))))
+    });
+    controller.watch(runtime.api::<PartialObjectMeta<Secret>>(), config, move |change, _| {
+        add(secrets.referrers(&Referent::Secret(ObjectKey::of(change.object().as_ref()))))
+    });
+}

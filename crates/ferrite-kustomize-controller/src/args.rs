@@ -1,0 +1,138 @@
+//! The command line: Flux's flags, and what becomes of them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use clap::{ArgAction, Parser};
+use ferrite_runtime::flags::{CommonFlags, FeatureGates, GoDuration, go_bool};
+
+use crate::Config;
+
+/// The feature gates of kustomize-controller and their defaults.
+pub const FEATURE_GATES: &[(&str, bool)] = &[
+    ("AdditiveCELDependencyCheck", false),
+    ("CacheSecretsAndConfigMaps", false),
+    ("CancelHealthCheckOnNewRevision", false),
+    ("DirectSourceFetch", false),
+    ("DisableConfigWatchers", false),
+    ("DisableFailFastBehavior", false),
+    ("DisableStatusPollerCache", true),
+    ("ExternalArtifact", false),
+    ("GroupChangeLog", false),
+    ("MigrateAPIVersion", false),
+    ("ObjectLevelWorkloadIdentity", false),
+    ("StrictPostBuildSubstitutions", true),
+];
+
+/// Flags of `kustomize-controller`; names and defaults are Flux's.
+#[derive(Debug, Parser)]
+#[command(name = "kustomize-controller", version, about = "Builds and applies what sources hold")]
+pub struct Args {
+    /// Flags of every controller.
+    #[command(flatten)]
+    pub common: CommonFlags,
+    /// How many Kustomizations are worked on at once; those that wait for health do not count.
+    #[arg(long, default_value_t = 4)]
+    pub concurrent: usize,
+    /// How many objects of one Kustomization are applied at once.
+    #[arg(long, default_value_t = 4)]
+    pub concurrent_ssa: usize,
+    /// When a Kustomization is looked at again whose dependency or artifact is not ready.
+    #[arg(long, default_value = "30s")]
+    pub requeue_dependency: GoDuration,
+    /// Refuse remote bases in kustomization files; they are always refused here.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool)]
+    pub no_remote_bases: bool,
+    /// Further tries at downloading an artifact.
+    #[arg(long, default_value_t = 9)]
+    pub http_retry: u32,
+    /// The service account to act as when a Kustomization names none.
+    #[arg(long, default_value = "")]
+    pub default_service_account: String,
+    /// Accepted for Flux: the service account for decryption.
+    #[arg(long, default_value = "")]
+    pub default_decryption_service_account: String,
+    /// Accepted for Flux: the service account for access to other clusters.
+    #[arg(long, default_value = "")]
+    pub default_kubeconfig_service_account: String,
+    /// Accepted for Flux: the Secret with age keys for all.
+    #[arg(long, default_value = "")]
+    pub sops_age_secret: String,
+    /// Accepted for Flux: the ConfigMap that describes Vault instances.
+    #[arg(long, default_value = "")]
+    pub sops_vault_configmap: String,
+    /// Further field managers whose fields are taken over.
+    #[arg(long, value_delimiter = ',')]
+    pub override_manager: Vec<String>,
+    /// Kinds with an apply stage of their own, as group/Kind,…
+    #[arg(long, default_value = "")]
+    pub custom_apply_stage_kinds: String,
+    /// Refuse sources in other namespaces.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool)]
+    pub no_cross_namespace_refs: bool,
+    /// Allow kubeconfigs that run programs; they are always refused here.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool)]
+    pub insecure_kubeconfig_exec: bool,
+    /// Allow kubeconfigs that do not verify the server's certificate.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = go_bool)]
+    pub insecure_kubeconfig_tls: bool,
+}
+
+impl AsRef<CommonFlags> for Args {
+    fn as_ref(&self) -> &CommonFlags {
+        &self.common
+    }
+}
+
+impl Args {
+    /// What the controller needs of the flags, the feature gates and the environment.
+    #[must_use]
+    pub fn into_config(self, gates: &FeatureGates, environment: &BTreeMap<String, String>) -> Config {
+        let Self {
+            common,
+            concurrent,
+            concurrent_ssa,
+            requeue_dependency,
+            // Remote bases and kubeconfigs that run programs are refused whatever the flags say.
+            no_remote_bases: _,
+            insecure_kubeconfig_exec: _,
+            http_retry,
+            default_service_account,
+            // A Kustomization that asks for decryption or workload identity is refused with a condition.
+            default_decryption_service_account: _,
+            default_kubeconfig_service_account: _,
+            sops_age_secret: _,
+            sops_vault_configmap: _,
+            override_manager,
+            custom_apply_stage_kinds,
+            no_cross_namespace_refs,
+            insecure_kubeconfig_tls,
+        } = self;
+        let text = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+        Config {
+            concurrent,
+            concurrent_ssa,
+            requeue_dependency: requeue_dependency.0,
+            http_retry,
+            default_service_account: Some(default_service_account).filter(|name| !name.is_empty()),
+            override_managers: override_manager.into_iter().filter(|name| !name.is_empty()).collect(),
+            custom_apply_stage_kinds,
+            no_cross_namespace_refs,
+            insecure_kubeconfig_tls,
+            strict_substitutions: gates.enabled("StrictPostBuildSubstitutions"),
+            additive_cel_dependency_check: gates.enabled("AdditiveCELDependencyCheck"),
+            fail_fast: !gates.enabled("DisableFailFastBehavior"),
+            external_artifact: gates.enabled("ExternalArtifact"),
+            watch_configs: (!gates.enabled("DisableConfigWatchers"))
+                .then_some(common.watch_configs_label_selector),
+            source_controller_host: text("SOURCE_CONTROLLER_LOCALHOST"),
+            source_watcher_host: text("SOURCE_WATCHER_LOCALHOST"),
+        }
+    }
+}
+
+/// Flux's default of `--requeue-dependency`.
+pub(crate) const REQUEUE_DEPENDENCY: Duration = Duration::from_secs(30);

@@ -1,0 +1,83 @@
+//! What a reconcile may touch; no globals.
+
+use std::{sync::Arc, time::Duration};
+
+use ferrite_api::kustomize::Kustomization;
+use ferrite_apply::{DriftSink, TrackerOptions};
+use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
+use ferrite_resource::{Managers, StageKinds};
+use ferrite_runtime::{Clock, Handle, Runtime};
+use kube::Client;
+
+use crate::{Config, sources::Sources, target::Targets};
+
+/// What a reconcile of a Kustomization may touch.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    pub(crate) handle: Handle<Kustomization>,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) targets: Targets,
+    pub(crate) settings: Settings,
+}
+
+/// The part of the configuration that decides about a single Kustomization.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) requeue_dependency: Duration,
+    pub(crate) no_cross_namespace_refs: bool,
+    pub(crate) external_artifact: bool,
+    pub(crate) strict_substitutions: bool,
+    pub(crate) additive_cel_dependency_check: bool,
+    pub(crate) fail_fast: bool,
+    pub(crate) concurrent_ssa: usize,
+    pub(crate) managers: Managers,
+    pub(crate) stage_kinds: StageKinds,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        config: &Config,
+        handle: Handle<Kustomization>,
+        sources: Arc<Sources>,
+        drift: (TrackerOptions, DriftSink),
+    ) -> Result<Self, FetchError> {
+        let fetcher = Fetcher::new(FetchOptions {
+            retries: config.http_retry,
+            hosts: Hosts {
+                source_controller: config.source_controller_host.clone(),
+                source_watcher: config.source_watcher_host.clone(),
+            },
+            ..FetchOptions::default()
+        })?;
+        let mut managers = Managers::default();
+        managers.overrides.extend(config.override_managers.iter().cloned());
+        Ok(Self {
+            client: runtime.client.clone(),
+            clock: runtime.clock.clone(),
+            handle,
+            sources,
+            fetcher,
+            targets: Targets::new(runtime.client.clone(), config, drift),
+            settings: Settings {
+                requeue_dependency: config.requeue_dependency,
+                no_cross_namespace_refs: config.no_cross_namespace_refs,
+                external_artifact: config.external_artifact,
+                strict_substitutions: config.strict_substitutions,
+                additive_cel_dependency_check: config.additive_cel_dependency_check,
+                fail_fast: config.fail_fast,
+                concurrent_ssa: config.concurrent_ssa,
+                managers,
+                stage_kinds: StageKinds::parse(&config.custom_apply_stage_kinds),
+            },
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! Reads: the source, the dependencies, the artifact, the variables, the target; and builds.
+
+use std::sync::Arc;
+
+use ferrite_api::{
+    Artifact,
+    kustomize::{Kustomization, SourceKind},
+};
+use ferrite_apply::Cluster;
+use ferrite_resource::{
+    Inventory,
+    ignore::{IgnoreRules, RuleSpec, TargetSpec},
+};
+use ferrite_runtime::{Interrupted, Progress};
+use ferrite_tree::{Kind, MemoryTree, Tree, TreePath};
+use jiff::Timestamp;
+
+use crate::{
+    build::{self, Built},
+    context::{Context, Settings},
+    error::{Attempt, Error, Failure, SourceName, Unmet},
+    expressions::Expressions,
+    index::{dependencies_of, source_of},
+    sources::SourceId,
+    variables,
+};
+
+/// Everything that was read.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// When the reconcile began.
+    pub(crate) started: Timestamp,
+    /// The revision that was built.
+    pub(crate) attempt: Attempt,
+    /// Where it will be applied, and as whom.
+    pub(crate) cluster: Cluster,
+    /// What was built.
+    pub(crate) built: Arc<Built>,
+    /// What was applied before.
+    pub(crate) inventory: Inventory,
+    /// `spec.ignore`.
+    pub(crate) ignore: IgnoreRules,
+    /// The compiled expressions of the spec.
+    pub(crate) expressions: Arc<Expressions>,
+    /// How the controller is set.
+    pub(crate) settings: Settings,
+}
+
+pub(crate) async fn observe(
+    context: &Context,
+    object: &Kustomization,
+    step: &Progress,
+) -> Result<Observed, Error> {
+    let started = context.clock.now();
+    let (expressions, ignore) = check(&context.settings, object)?;
+    let source = source_of(object);
+    let artifact = artifact(context, object, &source).await?;
+    dependencies(context, object, &expressions, &source, &artifact)?;
+    let attempt = Attempt {
+        revision: artifact.revision.clone(),
+        origin_revision: artifact.metadata.get("org.opencontainers.image.revision").cloned(),
+    };
+    let timeout = object.spec.timeout();
+    step.say(format_args!(
+        "Fetching manifests for revision {} with a timeout of {timeout}",
+        attempt.revision
+    ));
+    let tree = fetch(context, &artifact, step).await?;
+    let inventory = super::inventory_of(object).map_err(|error| Error::at(&attempt, error))?;
+    step.say(format_args!(
+        "Building manifests for revision {} with a timeout of {timeout}",
+        attempt.revision
+    ));
+    let read = async {
+        let directory = directory(&tree, object.spec.path.as_deref().unwrap_or_default())?;
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let substitution =
+            variables::load(&context.client, namespace, object.spec.post_build.as_ref()).await?;
+        let cluster = context.targets.of(object).await?;
+        let input = build::Input {
+            tree,
+            directory,
+            spec: object.spec.clone(),
+            owner: super::owner_of(object),
+            substitution,
+            strict: context.settings.strict_substitutions,
+        };
+        let built = tokio::task::spawn_blocking(move || build::build(&input)).await;
+        let built = built.map_err(|panic| Interrupted::Panicked(panic.to_string()))??;
+        Ok::<_, Failure>((cluster, Arc::new(built)))
+    };
+    let (cluster, built) = read.await.map_err(|failure| Error::at(&attempt, failure))?;
+    let settings = context.settings.clone();
+    Ok(Observed { started, attempt, cluster, built, inventory, ignore, expressions, settings })
+}
+
+/// What the spec alone decides.
+fn check(settings: &Settings, object: &Kustomization) -> Result<(Arc<Expressions>, IgnoreRules), Failure> {
+    let spec = &object.spec;
+    let expressions = Expressions::compile(spec)?;
+    let source = source_of(object);
+    if settings.no_cross_namespace_refs && Some(&source.key.namespace) != object.metadata.namespace.as_ref() {
+        return Err(Failure::AccessDenied(SourceName::from(&source)));
+    }
+    if source.kind == SourceKind::ExternalArtifact && !settings.external_artifact {
+        return Err(Failure::ExternalArtifactOff(SourceName::from(&source)));
+    }
+    if spec.decryption.is_some() {
+        return Err(Failure::Decryption);
+    }
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let rules: Vec<RuleSpec> = spec
+        .ignore
+        .iter()
+        .map(|rule| RuleSpec {
+            paths: rule.paths.clone(),
+            target: rule.target.as_ref().map(|target| TargetSpec {
+                group: text(&target.group),
+                version: text(&target.version),
+                kind: text(&target.kind),
+                name: text(&target.name),
+                namespace: text(&target.namespace),
+                label_selector: text(&target.label_selector),
+                annotation_selector: text(&target.annotation_selector),
+            }),
+        })
+        .collect();
+    Ok((Arc::new(expressions), IgnoreRules::parse(&rules)?))
+}
+
+async fn artifact(context: &Context, object: &Kustomization, source: &SourceId) -> Result<Artifact, Failure> {
+    let found = context.sources.get(source).await;
+    let found = found.map_err(|error| Failure::Read { what: source.to_string(), source: error })?;
+    match found {
+        Some(Some(artifact)) => Ok(artifact),
+        Some(None) => Err(Failure::NoArtifact { again: context.settings.requeue_dependency }),
+        None => {
+            let again = object.spec.retry_interval().to_std();
+            Err(Failure::SourceNotFound { source_id: SourceName::from(source), again })
+        }
+    }
+}
+
+fn dependencies(
+    context: &Context,
+    object: &Kustomization,
+    expressions: &Expressions,
+    source: &SourceId,
+    artifact: &Artifact,
+) -> Result<(), Failure> {
+    for (index, key) in dependencies_of(object).enumerate() {
+        let unmet = |unmet| Failure::Dependency { unmet, again: context.settings.requeue_dependency };
+        let Some(dependency) = context.handle.store.get(&key) else { return Err(unmet(Unmet::Missing(key))) };
+        let expression = expressions.ready.get(index).and_then(Option::as_ref);
+        if let Some(expression) = expression {
+            let (own, other) = (json(object), json(dependency.as_ref()));
+            match expression.eval_bool(&[("self", &own), ("dep", &other)]) {
+                Ok(true) => {}
+                Ok(false) => return Err(unmet(Unmet::Expression(key))),
+                Err(error) => return Err(unmet(Unmet::Evaluation(key, error.to_string()))),
+            }
+            if !context.settings.additive_cel_dependency_check {
+                continue;
+            }
+        }
+        let Some(applied) = super::readiness(&dependency) else { return Err(unmet(Unmet::NotReady(key))) };
+        if source_of(&dependency) == *source && applied != Some(artifact.revision.as_str()) {
+            return Err(unmet(Unmet::Behind(key)));
+        }
+    }
+    Ok(())
+}
+
+fn json(object: &Kustomization) -> serde_json::Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+async fn fetch(context: &Context, artifact: &Artifact, step: &Progress) -> Result<MemoryTree, Failure> {
+    let size = artifact.size.and_then(|size| u64::try_from(size).ok());
+    // A download can take minutes when the source-controller is away; it needs no worker.
+    let fetched = step.wait(context.fetcher.fetch(&artifact.url, &artifact.digest, size)).await?;
+    fetched.map_err(|error| {
+        if error.is_not_found() {
+            Failure::ArtifactGone { again: context.settings.requeue_dependency }
+        } else {
+            Failure::Fetch(error)
+        }
+    })
+}
+
+/// The directory of `spec.path`: it lies below the root however it is written, `..` stops there.
+fn directory(tree: &MemoryTree, path: &str) -> Result<String, Failure> {
+    let missing = || Failure::Path { path: path.chars().take(1024).collect() };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    let directory = TreePath::new(&parts.join("/")).map_err(|_| missing())?;
+    match tree.stat(&directory) {
+        Ok(Some(Kind::Directory)) => Ok(directory.to_string()),
+        Ok(Some(Kind::File) | None) | Err(_) => Err(missing()),
+    }
+}
