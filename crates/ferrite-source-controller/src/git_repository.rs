@@ -21,6 +21,8 @@ mod observe;
 mod plan;
 mod report;
 
+use std::sync::Arc;
+
 use ferrite_api::{metadata, source::GitRepository};
 use ferrite_runtime::{Event, Progress, Reconcile, Report, StatusOf};
 
@@ -28,33 +30,32 @@ pub use error::Error;
 pub use observe::{Included, Observed};
 pub use plan::{Build, Next, Plan, Why};
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    storage::{self, Started},
+};
 
 /// What was done for one object, as it happened.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// The artifact of the status was not in the storage.
-    pub(crate) lost: bool,
-    /// The digest of the artifact that the status named at first.
-    pub(crate) previous_digest: Option<String>,
+    /// What was done about the storage.
+    pub(crate) started: Started,
     /// The artifact that is stored now and is that of the revision.
     pub(crate) artifact: Option<ferrite_api::Artifact>,
     /// The artifacts that were copied into it.
     pub(crate) included: Vec<ferrite_api::Artifact>,
     /// The first line of the commit's message, when the commit was fetched.
     pub(crate) summary: Option<String>,
-    /// How many old artifacts were removed.
-    pub(crate) collected: usize,
 }
 
 /// Reconciles GitRepositories.
 #[derive(Debug)]
 pub struct GitRepositories {
-    context: Context,
+    context: Arc<Context>,
 }
 
 impl GitRepositories {
-    pub(crate) const fn new(context: Context) -> Self {
+    pub(crate) const fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }
@@ -95,7 +96,8 @@ impl Reconcile for GitRepositories {
         _done: &mut Done,
         _step: &Progress,
     ) -> Result<Vec<Event>, Error> {
-        act::teardown(&self.context, repository).await
+        let torn_down = storage::teardown(&self.context, repository).await;
+        torn_down.map_err(|error| Error::Collect(Arc::new(error)))
     }
 }
 

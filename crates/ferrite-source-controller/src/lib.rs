@@ -28,7 +28,9 @@ mod config;
 mod context;
 mod credentials;
 pub mod git_repository;
+mod outcome;
 mod polls;
+mod storage;
 
 use std::sync::Arc;
 
@@ -81,7 +83,7 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
             store.clone(),
             async move { shutdown.cancelled().await },
         ));
-    let context = Context::new(&runtime, &config, Arc::new(store), advertised);
+    let context = Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised));
     let handle = Handle::new(&runtime);
     let controller = Controller::new(&runtime, handle, GitRepositories::new(context));
     controller.concurrent(config.concurrent).run().await;

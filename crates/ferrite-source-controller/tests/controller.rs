@@ -1,5 +1,7 @@
 //! The whole controller against an API server: objects in, artifacts out, across restarts and deletions.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test, its helpers included")]
+
 use std::{path::Path, time::Duration};
 
 use ferrite_api::source::GitRepository;
@@ -33,7 +35,7 @@ impl Cluster {
         Self { repositories: Api::namespaced(client.clone(), "default"), client, _server: server }
     }
 
-    async fn create(&self, name: &str, url: &str, spec: Value) {
+    async fn create(&self, name: &str, url: &str, spec: &Value) {
         let mut object = json!({
             "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": name},
             "spec": {"url": url, "interval": "1h", "timeout": "20s", "ref": {"branch": "main"}},
@@ -43,12 +45,12 @@ impl Cluster {
         self.repositories.create(&PostParams::default(), &object).await.unwrap();
     }
 
-    async fn merge(&self, name: &str, patch: Value) {
-        self.repositories.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    async fn merge(&self, name: &str, patch: &Value) {
+        self.repositories.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     async fn ask(&self, name: &str, token: &str) {
-        self.merge(name, json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": token}}}))
+        self.merge(name, &json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": token}}}))
             .await;
     }
 
@@ -101,7 +103,7 @@ async fn a_repository_is_served_kept_over_a_restart_and_removed() {
     let app = git.repository("app", &[("deploy/app.yaml", "v: 1")]).unwrap();
     let storage = tempfile::tempdir().unwrap();
     let controller = Controller::start(&cluster, storage.path());
-    cluster.create("app", &app.url(), json!({})).await;
+    cluster.create("app", &app.url(), &json!({})).await;
 
     let ready = cluster.ready("app").await;
     let artifact = ready.status.unwrap().artifact.unwrap();
@@ -140,7 +142,7 @@ async fn a_repository_is_served_kept_over_a_restart_and_removed() {
     assert_eq!(pushed.await.status.unwrap().conditions.len(), 2);
 
     // Suspended: nothing is written; resumed: it goes on.
-    cluster.merge("app", json!({"spec": {"suspend": true}})).await;
+    cluster.merge("app", &json!({"spec": {"suspend": true}})).await;
     let third = app.commit("third", &[("deploy/app.yaml", "v: 3")]).unwrap();
     cluster.ask("app", "later").await;
     let handled = cluster.until("the request is handled", "app", |object| {
@@ -148,7 +150,7 @@ async fn a_repository_is_served_kept_over_a_restart_and_removed() {
     });
     let suspended = handled.await.status.unwrap().artifact.unwrap();
     assert!(suspended.revision.ends_with(&head), "{}", suspended.revision);
-    cluster.merge("app", json!({"spec": {"suspend": false}})).await;
+    cluster.merge("app", &json!({"spec": {"suspend": false}})).await;
     let resumed = cluster.until("it goes on", "app", |object| {
         object.status.as_ref().and_then(|s| s.artifact.as_ref()).is_some_and(|a| a.revision.ends_with(&third))
     });
@@ -173,11 +175,11 @@ async fn an_unreachable_host_keeps_nobody_else_from_work() {
     let tarpit = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}/x", tarpit.local_addr().unwrap());
     for number in 0..8 {
-        cluster.create(&format!("silent-{number}"), &silent, json!({"timeout": "40s"})).await;
+        cluster.create(&format!("silent-{number}"), &silent, &json!({"timeout": "40s"})).await;
     }
     let storage = tempfile::tempdir().unwrap();
     let controller = Controller::start(&cluster, storage.path());
-    cluster.create("app", &app.url(), json!({})).await;
+    cluster.create("app", &app.url(), &json!({})).await;
     let started = tokio::time::Instant::now();
     cluster.ready("app").await;
     assert!(

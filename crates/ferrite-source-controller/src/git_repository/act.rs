@@ -1,14 +1,10 @@
 //! Does what the plan says: collects, fetches, archives, stores.
 
-use std::{sync::Arc, time::SystemTime};
-
-use ferrite_api::{Artifact, ConditionType, Reason, source::GitRepository};
-use ferrite_artifact::ObjectDirectory;
-use ferrite_runtime::{Event, Progress, Truth};
-use kube::ResourceExt as _;
+use ferrite_api::{Artifact, ConditionType, Reason};
+use ferrite_runtime::{Progress, Truth};
 
 use super::{Build, Done, Error, Next, Plan, Why, archive};
-use crate::context::Context;
+use crate::{context::Context, storage};
 
 pub(super) async fn act(
     context: &Context,
@@ -16,12 +12,8 @@ pub(super) async fn act(
     done: &mut Done,
     step: &Progress,
 ) -> Result<(), Error> {
-    let Plan { lost, previous_digest, collect, next } = plan;
-    done.lost = lost;
-    done.previous_digest = previous_digest;
-    if let Some((directory, current)) = collect {
-        done.collected = collect_old(context, directory, current).await;
-    }
+    let Plan { before, next } = plan;
+    done.started = storage::begin(context, before).await;
     match next {
         Next::Fail(error) => Err(error),
         Next::Keep { artifact, included } => {
@@ -30,18 +22,6 @@ pub(super) async fn act(
             Ok(())
         }
         Next::Build(build) => make(context, *build, done, step).await,
-    }
-}
-
-/// Old files that cannot be removed now are tried again with the next reconcile.
-async fn collect_old(context: &Context, directory: ObjectDirectory, current: String) -> usize {
-    let (retention, now) = (context.retention, SystemTime::from(context.clock.now()));
-    match context.blocking(move |store| store.collect(&directory, &current, retention, now)).await {
-        Ok(removed) => removed.len(),
-        Err(error) => {
-            tracing::warn!(error = %ferrite_runtime::chain(&error), "old artifacts were not removed");
-            0
-        }
     }
 }
 
@@ -81,15 +61,4 @@ fn announce(step: &Progress, why: Why, revision: &str) {
         }
         Why::Configuration => step.say_drift(format_args!("building artifact: configuration changed")),
     }
-}
-
-/// Removes everything stored for an object that is being deleted.
-pub(super) async fn teardown(context: &Context, repository: &GitRepository) -> Result<Vec<Event>, Error> {
-    let failed = |error| Error::Collect(Arc::new(error));
-    let namespace = repository.namespace().unwrap_or_default();
-    let directory =
-        ObjectDirectory::new("GitRepository", &namespace, &repository.name_any()).map_err(failed)?;
-    let removed = context.blocking(move |store| store.remove(&directory)).await.map_err(failed)?;
-    let message = "garbage collected artifacts for deleted resource";
-    Ok(if removed { vec![Event::trace(Reason::GarbageCollectionSucceeded, message)] } else { Vec::new() })
 }

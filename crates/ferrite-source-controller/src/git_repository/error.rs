@@ -6,7 +6,7 @@ use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::{ArchiveError, IgnoreError, StoreError};
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 
-use crate::credentials::CredentialsError;
+use crate::{credentials::CredentialsError, outcome::SourceError};
 
 /// Reasons that Flux writes as literals, beside those of its API package.
 const EMPTY_GIT_REPOSITORY: &str = "EmptyGitRepository";
@@ -112,10 +112,8 @@ pub enum Error {
     Interrupted(#[from] Interrupted),
 }
 
-impl Error {
-    /// The condition that shows this failure; `None` for what the driver ended.
-    #[must_use]
-    pub const fn condition(&self) -> Option<ConditionType> {
+impl SourceError for Error {
+    fn condition(&self) -> Option<ConditionType> {
         Some(match self {
             Self::Url(_)
             | Self::Secret { .. }

@@ -3,19 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{
-    Artifact, Reason, metadata,
+    Artifact, Reason,
     source::{GitProvider, GitRepository, GitRepositoryInclude, GitRepositorySpec},
 };
-use ferrite_artifact::{Health, ObjectDirectory};
+use ferrite_artifact::Health;
 use ferrite_git::{Client, Head, Reference, Remote};
-use ferrite_runtime::{Event, ObjectKey, Progress};
+use ferrite_runtime::{ObjectKey, Progress};
 use kube::{Api, ResourceExt as _};
-use serde_json::Value;
 
 use super::Error;
 use crate::{
     context::{Context, RemoteKey, api_message, reference_key},
-    credentials,
+    credentials, outcome, storage,
 };
 
 /// Everything that decides what is to be done.
@@ -45,21 +44,8 @@ pub(super) async fn observe(
     repository: &GitRepository,
     step: &Progress,
 ) -> Result<Observed, Error> {
-    let stored = match artifact_of(repository) {
-        Some(artifact) => {
-            let health = if is_own(artifact, repository) {
-                context.check(artifact).await.map_err(|error| Error::Stat(Arc::new(error)))?
-            } else {
-                Health::Missing
-            };
-            tell_loss(step, artifact, health);
-            Some(health)
-        }
-        None => {
-            step.say_drift(format_args!("building artifact"));
-            None
-        }
-    };
+    let stored = storage::look(context, repository, artifact_of(repository), step).await;
+    let stored = stored.map_err(|error| Error::Stat(Arc::new(error)))?;
     let source = match source(context, repository, step).await {
         // The driver ended this reconcile; there is nothing to decide.
         Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
@@ -74,36 +60,6 @@ pub(super) async fn observe(
 
 pub(super) fn artifact_of(repository: &GitRepository) -> Option<&Artifact> {
     repository.status.as_ref()?.artifact.as_ref()
-}
-
-/// Whether the artifact lies where this object's artifacts do; a status that says otherwise is not believed.
-fn is_own(artifact: &Artifact, repository: &GitRepository) -> bool {
-    let place = ObjectDirectory::new(
-        "GitRepository",
-        &repository.namespace().unwrap_or_default(),
-        &repository.name_any(),
-    );
-    place.is_ok_and(|place| {
-        artifact.path.strip_prefix(&place.path()).is_some_and(|rest| rest.starts_with('/'))
-    })
-}
-
-/// A lost artifact leaves the status at once: nobody should try to download it while it is built anew.
-fn tell_loss(step: &Progress, artifact: &Artifact, health: Health) {
-    match health {
-        Health::Good => return,
-        Health::Missing => {}
-        Health::Corrupt => {
-            let problem = format!(
-                "failed to verify integrity of artifact: the stored file of '{}' does not have the digest '{}'; it was removed",
-                artifact.revision, artifact.digest
-            );
-            step.event(Event::error("ArtifactVerificationFailed", problem));
-        }
-    }
-    step.field("artifact", Value::Null);
-    step.unmark(ferrite_api::ConditionType::ArtifactInStorage);
-    step.say_drift(format_args!("building artifact: disappeared from storage"));
 }
 
 async fn source(
@@ -126,10 +82,9 @@ async fn source(
 /// How old an answer of the remote may be: none at all when somebody asked or changed the spec.
 fn max_age(repository: &GitRepository) -> Duration {
     let status = repository.status.as_ref();
-    let asked = repository.annotations().get(metadata::RECONCILE_REQUEST);
     let handled = status.and_then(|status| status.last_handled_reconcile_at.as_ref());
     let observed = status.and_then(|status| status.observed_generation);
-    if (asked.is_some() && asked != handled) || observed != repository.metadata.generation {
+    if outcome::is_asked(repository, handled) || observed != repository.metadata.generation {
         return Duration::ZERO;
     }
     repository.spec.interval.to_std() / 2
@@ -195,7 +150,7 @@ async fn included(context: &Context, repository: &GitRepository) -> Result<Vec<I
             problem: api_message(&error),
             retry,
         })?;
-        let artifact = artifact_of(&other).filter(|artifact| is_own(artifact, &other)).cloned();
+        let artifact = artifact_of(&other).filter(|artifact| storage::is_own(artifact, &other)).cloned();
         let artifact =
             artifact.ok_or_else(|| Error::IncludeWithoutArtifact { include: name.clone(), retry })?;
         found.push(Included { include: include.clone(), artifact });

@@ -5,19 +5,15 @@ use std::fmt;
 use ferrite_api::{Artifact, source::GitRepository};
 use ferrite_artifact::{Health, ObjectDirectory};
 use ferrite_git::{Client, Head};
-use kube::ResourceExt as _;
 
 use super::{Error, Included, Observed, observe::artifact_of};
+use crate::storage::{self, Before};
 
 /// What one reconcile of a GitRepository will do.
 #[derive(Debug)]
 pub struct Plan {
-    /// The status names an artifact that is not stored.
-    pub lost: bool,
-    /// The digest of the artifact that the status names.
-    pub previous_digest: Option<String>,
-    /// Remove old files from this directory, but not the one of the current artifact.
-    pub collect: Option<(ObjectDirectory, String)>,
+    /// What is done about the storage first.
+    pub before: Before,
     /// What comes after that.
     pub next: Next,
 }
@@ -76,16 +72,8 @@ pub enum Why {
 
 pub(super) fn plan(repository: &GitRepository, observed: &Observed) -> Plan {
     let artifact = artifact_of(repository);
-    let directory = ObjectDirectory::new(
-        "GitRepository",
-        &repository.namespace().unwrap_or_default(),
-        &repository.name_any(),
-    );
-    let current =
-        artifact.and_then(|artifact| artifact.path.rsplit_once('/')).map(|(_, file)| file.to_owned());
-    let collect = directory.as_ref().ok().cloned().zip(current);
-    let lost = observed.stored.is_some_and(|health| health != Health::Good);
-    let previous_digest = artifact.map(|artifact| artifact.digest.clone());
+    let directory = storage::directory(repository);
+    let before = storage::before(directory.as_ref().ok(), artifact, observed.stored);
     let next = match (&observed.source, &observed.included, directory) {
         (Err(error), _, _) | (Ok(_), Err(error), _) => Next::Fail(error.clone()),
         (Ok(_), Ok(_), Err(error)) => Next::Fail(Error::Store(std::sync::Arc::new(error))),
@@ -97,7 +85,7 @@ pub(super) fn plan(repository: &GitRepository, observed: &Observed) -> Plan {
             }
         }
     };
-    Plan { lost, previous_digest, collect, next }
+    Plan { before, next }
 }
 
 fn keep(stored: &Artifact, included: &[Included], url_of: &str) -> Next {

@@ -191,7 +191,7 @@ fn reconciler(
     });
     let store = DiskStore::open(storage.path(), Algorithm::Sha256).unwrap();
     let config = Config::new(storage.path());
-    GitRepositories::new(Context::new(&runtime, &config, Arc::new(store), advertised.to_owned()))
+    GitRepositories::new(Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised.to_owned())))
 }
 
 fn client(objects: &Objects) -> kube::Client {
