@@ -5,16 +5,73 @@ use regex::Regex;
 use serde_json::Value;
 use std::sync::OnceLock;
 
-/// The first error that Go has in decoding `value`, which is of a built-in type.
+/// The first error that Go has in decoding `value`.
 ///
 /// `json: cannot unmarshal number into Go struct field ConfigMap.data of type string`, and the errors of quantities,
-/// times and base64. Custom resources decode whatever they are: `None`.
+/// times and base64. Of custom resources only metadata is decoded, that of embedded objects too.
 #[must_use]
 pub fn decode_error(ty: &Type, value: &Value) -> Option<String> {
-    if !ty.builtin {
-        return None;
+    let decode =
+        |ty: &Type, value: &Value| visit(ty, value, &mut Place { owner: String::new(), path: Vec::new() });
+    if ty.builtin {
+        return decode(ty, value);
     }
-    visit(ty, value, &mut Place { owner: String::new(), path: Vec::new() })
+    let metadata = |ty: &Type, value: &Value| decode(ty.child("metadata")?, value.get("metadata")?);
+    if let Some(error) = metadata(ty, value) {
+        return Some(error);
+    }
+    embedded_objects(ty, value).into_iter().find_map(|(path, ty, value)| {
+        let error = metadata(ty, value)?;
+        Some(format!("{path}.metadata: Invalid value: {}: {error}", value.get("metadata")?))
+    })
+}
+
+/// The objects that a custom resource embeds, with their paths and types: `x-kubernetes-embedded-resource`.
+#[must_use]
+pub fn embedded_objects<'v>(ty: &'v Type, value: &'v Value) -> Vec<(String, &'v Type, &'v Value)> {
+    let mut found = Vec::new();
+    embedded(ty, value, &mut String::new(), &mut found);
+    found
+}
+
+fn embedded<'v>(
+    ty: &'v Type,
+    value: &'v Value,
+    path: &mut String,
+    found: &mut Vec<(String, &'v Type, &'v Value)>,
+) {
+    if ty.builtin {
+        return;
+    }
+    let length = path.len();
+    match value {
+        Value::Object(object) => {
+            if ty.embedded {
+                found.push((path.clone(), ty, value));
+            }
+            for (name, value) in object {
+                if let Some(field) = ty.field(name) {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                    embedded(&field.ty, value, path, found);
+                } else if let Some(values) = &ty.values {
+                    path.push_str(&format!("[{name}]"));
+                    embedded(values, value, path, found);
+                }
+                path.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{index}]"));
+                embedded(ty.item(), item, path, found);
+                path.truncate(length);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Where the decoder is: the innermost struct, and the fields from the root.

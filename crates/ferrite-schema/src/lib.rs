@@ -33,7 +33,7 @@ mod validate;
 mod tests;
 
 pub use builtin::Schemas;
-pub use decode::decode_error;
+pub use decode::{decode_error, embedded_objects};
 pub use fill::{default, prune, unknown_fields};
 pub use go::{empty_object, normalize};
 pub use problem::Problem;

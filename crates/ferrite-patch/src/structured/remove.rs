@@ -6,7 +6,7 @@ use super::shape::{Form, child_or_any, item_element, shape, whole_list, whole_ma
 use ferrite_schema::Type;
 use serde_json::{Map, Value};
 
-/// `value` without the fields in `set`. A mapping or list that loses everything becomes null.
+/// `value` without the fields in `set`. What loses everything that it holds stays, empty.
 pub(crate) fn remove(ty: &Type, value: &Value, set: &FieldSet) -> Value {
     match (shape(ty, Some(value)).form, value) {
         (Form::Scalar, _) => value.clone(),
@@ -39,8 +39,10 @@ pub(crate) fn remove(ty: &Type, value: &Value, set: &FieldSet) -> Value {
 }
 
 fn without(ty: &Type, value: &Value, below: Option<&FieldSet>) -> Value {
-    match below {
-        Some(below) => remove(ty, value, below),
-        None => value.clone(),
+    let Some(below) = below else { return value.clone() };
+    match (remove(ty, value, below), value) {
+        (Value::Null, Value::Object(_)) => Value::Object(Map::new()),
+        (Value::Null, Value::Array(_)) => Value::Array(Vec::new()),
+        (rest, _) => rest,
     }
 }

@@ -53,6 +53,22 @@ pub(super) fn bad_pattern(pattern: &str) -> Option<String> {
     Some(format!("error parsing regexp: {why}"))
 }
 
+fn says(schema: &Value, keyword: &str) -> bool {
+    schema.get(keyword).is_some_and(|v| !v.is_null() && v != "")
+}
+
+/// Whether a keyword that Kubernetes refuses is used anywhere.
+pub(super) fn has_unsupported(schema: &Value, depth: usize) -> bool {
+    if depth > MAX_DEPTH || !schema.is_object() {
+        return false;
+    }
+    let inside = |inner: &Value| has_unsupported(inner, depth + 1);
+    UNSUPPORTED.iter().any(|(keyword, _)| says(schema, keyword))
+        || properties(schema).any(|(_, property)| inside(property))
+        || ["items", "additionalProperties", "not"].iter().filter_map(|key| schema.get(key)).any(inside)
+        || ["allOf", "anyOf", "oneOf"].iter().any(|key| list(schema, key).iter().any(inside))
+}
+
 pub(super) fn check(schema: &Value, at: &str, place: Place, depth: usize, out: &mut Vec<Problem>) {
     if depth > MAX_DEPTH || !schema.is_object() {
         return;
@@ -97,7 +113,7 @@ fn own(schema: &Value, at: &str, place: Place, out: &mut Vec<Problem>) {
         out.push(Problem::forbidden(format!("{at}.default"), why));
     }
     for (key, detail) in UNSUPPORTED {
-        if schema.get(key).is_some_and(|v| !v.is_null() && v != "") {
+        if says(schema, key) {
             out.push(Problem::forbidden(format!("{at}.{key}"), detail));
         }
     }

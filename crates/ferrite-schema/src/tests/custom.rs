@@ -3,7 +3,7 @@
     reason = "cases are literals, which read better without an ampersand each"
 )]
 
-use crate::{Type, default, prune, unknown_fields, validate};
+use crate::{Type, decode_error, default, prune, unknown_fields, validate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -291,6 +291,26 @@ fn embedded_objects_need_a_kind() {
         field,
         json!({"kind": "Pod", "apiVersion": "a/b/c"}),
         &["spec.f.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion string: a/b/c"],
+    );
+}
+
+#[test]
+fn only_metadata_of_custom_objects_is_decoded() {
+    let field = json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true});
+    let object = |f: Value| json!({"metadata": {"name": "a"}, "spec": {"f": f}});
+    assert_eq!(
+        decode_error(&ty(&field), &object(json!({"metadata": {"labels": {"a": "b"}}, "spec": [1]}))),
+        None
+    );
+    assert_eq!(
+        decode_error(&ty(&field), &object(json!({"metadata": {"labels": {"a": 5}}}))).as_deref(),
+        Some(
+            "spec.f.metadata: Invalid value: {\"labels\":{\"a\":5}}: json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+        )
+    );
+    assert_eq!(
+        decode_error(&ty(&field), &json!({"metadata": {"name": 1}})).as_deref(),
+        Some("json: cannot unmarshal number into Go struct field ObjectMeta.name of type string")
     );
 }
 

@@ -189,6 +189,13 @@ fn sets_and_whole_values() {
 }
 
 #[test]
+fn what_loses_its_last_field_stays_empty() {
+    let mut widget = Custom::new(json!({"type": "object", "properties": {"b": {"type": "integer"}}}));
+    widget.apply("alice", json!({"b": 7})).expect("nobody objects");
+    assert_eq!(widget.apply("alice", json!({})), Ok(json!({})));
+}
+
+#[test]
 fn free_content_is_owned_key_by_key() {
     let mut widget = Custom::new(
         json!({"type": "object", "properties": {"values": {"x-kubernetes-preserve-unknown-fields": true}}}),

@@ -20,10 +20,11 @@ fn letter() -> impl Strategy<Value = String> {
     "[abc]"
 }
 
-/// Any JSON, its mappings and lists not shorter than `least`.
+/// Any JSON, its mappings and lists not shorter than `least`, without null unless that is 0.
 fn any_json(least: usize) -> impl Strategy<Value = Value> {
+    let nothing = if least == 0 { Value::Null } else { Value::from("") };
     let leaf = prop_oneof![
-        Just(Value::Null),
+        Just(nothing),
         any::<bool>().prop_map(Value::from),
         (0i64..3).prop_map(Value::from),
         letter().prop_map(Value::from)
@@ -38,8 +39,8 @@ fn any_json(least: usize) -> impl Strategy<Value = Value> {
 }
 
 prop_compose! {
-    /// A spec whose mappings and lists hold something: what loses its last field becomes null in Kubernetes too, and
-    /// an empty value over that is a second change.
+    /// A spec whose mappings and lists hold something: nobody owns an empty list, so the apply that empties one removes
+    /// it, and the next adds it again, in Kubernetes too.
     fn spec()(
         b in letter(),
         a in prop::option::of(letter()),
