@@ -1,5 +1,6 @@
 //! `kustomize build` with its flags, to compare the output with the real tool's.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use ferrite_kustomize::{LoadRestrictor, Options, Reorder};
@@ -33,10 +34,10 @@ fn main() -> ExitCode {
         }
     }
     match run(&dir, &options) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         Err(error) => {
             eprintln!("Error: {error}");
             ExitCode::FAILURE

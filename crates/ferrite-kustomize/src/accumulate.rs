@@ -17,7 +17,6 @@ use crate::origin::{ConfiguredBy, Origin};
 use crate::plugin;
 use crate::remote::{RepoSpec, is_http};
 use crate::resource::{Behavior, Resource};
-use crate::schema::Types;
 use crate::steps;
 use crate::stream;
 use crate::transform::Step;
@@ -26,7 +25,8 @@ use crate::vars;
 /// The objects of one directory and what its transformers know.
 pub(crate) struct Accumulator {
     pub(crate) list: Vec<Resource>,
-    pub(crate) config: Arc<Config>,
+    /// `None` until some kustomization said something.
+    config: Option<Arc<Config>>,
     pub(crate) vars: Vec<Var>,
     /// Identities of `list`; `None` after they may have changed.
     ids: Option<HashSet<String>>,
@@ -34,7 +34,7 @@ pub(crate) struct Accumulator {
 
 impl Accumulator {
     pub(crate) fn new() -> Self {
-        Self { list: Vec::new(), config: Config::builtin(), vars: Vec::new(), ids: Some(HashSet::new()) }
+        Self { list: Vec::new(), config: None, vars: Vec::new(), ids: Some(HashSet::new()) }
     }
 
     /// Adds objects whose identity must be new.
@@ -60,6 +60,29 @@ impl Accumulator {
         Ok(())
     }
 
+    /// What the transformers know.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.clone().unwrap_or_else(Config::builtin)
+    }
+
+    fn add_config(&mut self, config: Arc<Config>) -> Result<()> {
+        match &mut self.config {
+            Some(own) if Arc::ptr_eq(own, &config) => Ok(()),
+            Some(own) => Arc::make_mut(own).merge(&config),
+            None if Arc::ptr_eq(&config, &Config::builtin()) => {
+                self.config = Some(config);
+                Ok(())
+            }
+            // Merged also when there is nothing yet: a spec can make a more general one superfluous.
+            None => {
+                let mut own = Config::default();
+                own.merge(&config)?;
+                self.config = Some(Arc::new(own));
+                Ok(())
+            }
+        }
+    }
+
     fn merge(&mut self, other: Self) -> Result<()> {
         if self.list.is_empty() && self.ids.is_some() {
             self.list = other.list;
@@ -68,8 +91,8 @@ impl Accumulator {
         } else {
             self.append(other.list)?;
         }
-        if !Arc::ptr_eq(&self.config, &other.config) {
-            Arc::make_mut(&mut self.config).merge(&other.config)?;
+        if let Some(config) = other.config {
+            self.add_config(config)?;
         }
         vars::absorb(&mut self.vars, other.vars)
     }
@@ -123,7 +146,7 @@ fn inherit(made: &mut Resource, old: &Resource, merge: bool) {
     }
     made.set_metadata("name", old.name());
     made.set_namespace(old.namespace());
-    let needs_hash = made.book.needs_hash;
+    let needs_hash = made.book.needs_hash && old.book.needs_hash;
     let origin = if merge { old.book.origin.clone() } else { made.book.origin.take() };
     made.book = old.book.clone();
     made.book.needs_hash = needs_hash;
@@ -210,11 +233,11 @@ impl<'a> Target<'a> {
                 let wrap = |error| Error::from_yaml(ErrorKind::Malformed, &shown, error);
                 let node = ferrite_yaml::parse(&text, &Limits::default()).map_err(wrap)?;
                 let swagger = node.map(|node| node.to_json(Dialect::Yaml11)).transpose().map_err(wrap)?;
-                self.root.session.set_types(Types::from_swagger(&swagger.unwrap_or_default()));
+                self.root.session.set_swagger(&swagger.unwrap_or_default());
                 Ok(())
             }
             (None, Some(version)) if version == "v1.21.2" => {
-                self.root.session.set_types(Types::builtin().as_ref().clone());
+                self.root.session.set_builtin();
                 Ok(())
             }
             (None, Some(version)) if !version.is_empty() => Err(fail(Error::invalid(format!(
@@ -286,6 +309,7 @@ impl<'a> Target<'a> {
     fn resource_file(&self, entry: &str) -> Result<Vec<Resource>> {
         let file = self.root.load(entry)?;
         let mut list = stream::objects(&file.bytes, Some(&file.shown), &self.root.types())?;
+        self.root.session.note_types(&list);
         if let Some(origin) = &self.origin {
             let origin = origin.append(entry);
             for resource in &mut list {
@@ -333,18 +357,25 @@ impl<'a> Target<'a> {
 
     /// `configurations` and `crds`.
     fn configure(&self, into: &mut Accumulator) -> Result<()> {
+        let mut own = Config::builtin();
+        let mut declared = Config::default();
         for entry in &self.kust.configurations {
             let fail = |error: Error| error.at(&self.shown, entry.at).context("configurations");
             let (text, shown) = self.root.load_text(&entry.value).map_err(fail)?;
             let config = Config::read(&text)
                 .map_err(|error| fail(Error::from_yaml(ErrorKind::Malformed, &shown, error)))?;
-            Arc::make_mut(&mut into.config).merge(&config).map_err(fail)?;
+            declared.merge(&config).map_err(fail)?;
         }
+        if !self.kust.configurations.is_empty() {
+            let fail = |error: Error| error.at(&self.shown, Default::default()).context("configurations");
+            Arc::make_mut(&mut own).merge(&declared).map_err(fail)?;
+        }
+        into.add_config(own)?;
         for entry in &self.kust.crds {
             let fail = |error: Error| error.at(&self.shown, entry.at).context("crds");
             let (text, shown) = self.root.load_text(&entry.value).map_err(fail)?;
             let config = crds::read(&text, &shown).map_err(fail)?;
-            Arc::make_mut(&mut into.config).merge(&config).map_err(fail)?;
+            into.add_config(Arc::new(config)).map_err(fail)?;
         }
         Ok(())
     }
@@ -415,7 +446,7 @@ impl<'a> Target<'a> {
 
     fn transform(&self, into: &mut Accumulator) -> Result<()> {
         let types = self.root.types();
-        let config = Arc::clone(&into.config);
+        let config = into.config();
         let builtin = steps::builtin(&self.kust, &config, &self.root, &self.shown)?;
         let mut all: Vec<Step> = Vec::new();
         for (transformer, kind) in builtin {
@@ -428,6 +459,9 @@ impl<'a> Target<'a> {
             return Ok(());
         }
         into.ids = None;
+        if all.iter().any(|step| step.transformer.merges()) {
+            self.root.session.note_merge();
+        }
         for step in &all {
             step.run(&mut into.list, &types).map_err(|error| error.at(&self.shown, Default::default()))?;
         }

@@ -8,6 +8,7 @@ use crate::decode::{Decode, record};
 use crate::error::{Error, Result};
 use crate::fieldspec::FieldSpec;
 use crate::kustomization::FieldSpecArgs;
+use crate::order::sort_key;
 
 const BUILTIN: &str = include_str!("../data/field-specs.json");
 
@@ -140,7 +141,30 @@ impl Config {
                 None => self.name_reference.push(theirs.clone()),
             }
         }
+        self.sort();
         Ok(())
+    }
+
+    /// Orders specs by kind as the reference does: it decides which of two specs with one path is met first.
+    fn sort(&mut self) {
+        for specs in [
+            &mut self.name_prefix,
+            &mut self.name_suffix,
+            &mut self.namespace,
+            &mut self.common_labels,
+            &mut self.labels,
+            &mut self.template_labels,
+            &mut self.common_annotations,
+            &mut self.var_reference,
+            &mut self.images,
+            &mut self.replicas,
+        ] {
+            specs.sort_by_cached_key(|spec| sort_key(&spec.group, &spec.version, &spec.kind));
+        }
+        for rule in &mut self.name_reference {
+            rule.referrers.sort_by_cached_key(|spec| sort_key(&spec.group, &spec.version, &spec.kind));
+        }
+        self.name_reference.sort_by_cached_key(|rule| sort_key(&rule.group, &rule.version, &rule.kind));
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn run(mut target: Target<'_>, options: &Options) -> Result<Vec<Resou
     }
     let mut all = Accumulator::new();
     target.accumulate(&mut all)?;
-    let Accumulator { mut list, config, vars, .. } = all;
+    let config = all.config();
+    let Accumulator { mut list, vars, .. } = all;
     hash::add_hashes(&mut list)?;
     nameref::fix(&mut list, &config)?;
     vars::substitute(&mut list, &vars, &config, &|message| target.root.session.warn(message))?;

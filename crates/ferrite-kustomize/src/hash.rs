@@ -1,6 +1,6 @@
 //! Name suffixes made from the contents of generated objects.
 
-use ferrite_yaml::{Dialect, Error as Fault, Node};
+use ferrite_yaml::{Data, Dialect, Error as Fault, Node, Resolved, Tag};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,7 @@ pub(crate) fn add_hashes(list: &mut [Resource]) -> Result<()> {
 /// Ten characters that depend on kind and content only; the name is left out (as kustomize v5 does).
 fn hash(resource: &Resource) -> Result<String, Fault> {
     let node = &resource.node;
-    let value = |node: &Node| node.to_json(Dialect::Yaml12);
+    let value = raw;
     let present = |key: &str| node.get(key).filter(|found| !found.is_null());
     let mut content = Map::new();
     let kind = resource.gvk.kind.as_str();
@@ -48,6 +48,21 @@ fn hash(resource: &Resource) -> Result<String, Fault> {
     }
     let text = ferrite_yaml::go_json(&Value::Object(content));
     Ok(encode(&hex::encode(Sha256::digest(text.as_bytes()))))
+}
+
+/// A value as it stands in memory: characters that the output cannot carry count as they are.
+fn raw(node: &Node) -> Result<Value, Fault> {
+    match &node.data {
+        Data::Scalar(text) if node.tag != Tag::Binary && node.resolved(Dialect::Yaml12) == Resolved::Str => {
+            Ok(Value::from(text.as_str()))
+        }
+        Data::Scalar(_) => node.to_json(Dialect::Yaml12),
+        Data::Seq(items) => items.iter().map(raw).collect::<Result<_, _>>().map(Value::Array),
+        Data::Map(map) => {
+            let pairs = map.entries.iter().map(|(key, value)| Ok((key.text.clone(), raw(value)?)));
+            pairs.collect::<Result<_, _>>().map(Value::Object)
+        }
+    }
 }
 
 /// Hex digits that cannot spell words.

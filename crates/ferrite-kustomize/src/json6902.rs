@@ -237,7 +237,8 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
     }
     let (container, key) = locate(document, path)?;
     let slot = match container {
-        Value::Object(map) => map.get_mut(&key),
+        // A missing member is no error here: the reference cannot tell it from one that is null.
+        Value::Object(map) => Some(map.entry(key.as_str()).or_insert(Value::Null)),
         Value::Array(items) => {
             let index = existing(&key, items.len())?;
             items.get_mut(index)
@@ -273,7 +274,8 @@ mod tests {
         );
         check(json!({"a": [1, 2]}), "- op: remove\n  path: /a/00", Ok(json!({"a": [2]})));
         check(json!({}), "- {op: add, path: /a/b, value: 1}", Err("doc is missing path"));
-        check(json!({}), "- {op: replace, path: /a, value: 1}", Err("doc is missing key"));
+        check(json!({}), "- {op: replace, path: /a, value: 1}", Ok(json!({"a": 1})));
+        check(json!({"a": []}), "- {op: replace, path: /a/0, value: 1}", Err("out of bounds"));
         check(json!({"a": 1}), "- {op: copy, from: /b, path: /c}", Ok(json!({"a": 1, "c": null})));
         check(json!({"a": 1}), "- {op: move, from: /b, path: /c}", Err("nonexistent key"));
         check(json!({"a": 1}), "- {op: test, path: /b, value: null}", Ok(json!({"a": 1})));

@@ -1,7 +1,7 @@
 //! Reading files for one kustomization, within what it may read.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,23 +10,43 @@ use ferrite_tree::{Kind, Tree, TreePath};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::clean_join;
 use crate::remote::{RepoSpec, is_http};
-use crate::schema::Types;
+use crate::schema::{Beside, Types};
 use crate::{LoadRestrictor, Options};
 
 /// The names a kustomization file may have.
 pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// What happened before a schema of one's own was set. The reference parses the built-in schema late, which decides
+/// whether that is there beside the other, and which of two definitions with one name holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum BuiltinUse {
+    /// Nothing: a schema of one's own stands alone.
+    #[default]
+    Unused,
+    /// An object of a kind whose scope is not in the table was read: the built-in schema is added later, and wins.
+    Asked,
+    /// A strategic merge ran: the built-in schema is there already, and loses.
+    Parsed,
+}
 
 /// What all directories of one build share.
 pub(crate) struct Session<'a> {
     pub(crate) options: &'a Options,
     read: RefCell<BTreeSet<TreePath>>,
     types: OnceCell<Arc<Types>>,
+    builtin: Cell<BuiltinUse>,
     warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(options: &'a Options) -> Self {
-        Self { options, read: RefCell::default(), types: OnceCell::new(), warnings: RefCell::default() }
+        Self {
+            options,
+            read: RefCell::default(),
+            types: OnceCell::new(),
+            builtin: Cell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     /// What is known of types: the first schema that was set, else the built-in one.
@@ -34,10 +54,39 @@ impl<'a> Session<'a> {
         self.types.get().cloned().unwrap_or_else(Types::builtin)
     }
 
-    /// Sets the schema, unless one was set before.
-    pub(crate) fn set_types(&self, types: Types) {
-        let mut types = Some(Arc::new(types));
-        self.types.get_or_init(|| types.take().unwrap_or_else(Types::builtin));
+    /// Sets the schema to a Swagger document's, unless one was set before.
+    pub(crate) fn set_swagger(&self, swagger: &serde_json::Value) {
+        self.types.get_or_init(|| {
+            Arc::new(match self.builtin.get() {
+                BuiltinUse::Unused => Types::from_swagger(swagger, Beside::Nothing),
+                BuiltinUse::Asked => Types::from_swagger(swagger, Beside::WinningBuiltin),
+                BuiltinUse::Parsed => Types::from_swagger(swagger, Beside::LosingBuiltin),
+            })
+        });
+    }
+
+    /// Sets the schema to the built-in one, unless one was set before.
+    pub(crate) fn set_builtin(&self) {
+        self.types.get_or_init(Types::builtin);
+    }
+
+    /// Notes which kinds of objects were read.
+    pub(crate) fn note_types(&self, list: &[crate::resource::Resource]) {
+        if self.builtin.get() == BuiltinUse::Unused && self.types.get().is_none() {
+            let builtin = Types::builtin();
+            let unknown =
+                list.iter().any(|found| !builtin.knows_scope(&found.gvk.api_version(), &found.gvk.kind));
+            if unknown {
+                self.builtin.set(BuiltinUse::Asked);
+            }
+        }
+    }
+
+    /// Notes that objects were merged.
+    pub(crate) fn note_merge(&self) {
+        if self.types.get().is_none() {
+            self.builtin.set(BuiltinUse::Parsed);
+        }
     }
 
     pub(crate) fn warn(&self, message: String) {

@@ -41,11 +41,15 @@ pub(crate) fn merge(
         let message = format!("wrong node kind: expected {} but got {}", kind(own), kind(theirs));
         return Err(Error::new(theirs.position, message));
     }
+    let schema = schema.or_type_of(first).or_type_of(patch.unwrap_or(first));
     match &first.data {
         Data::Map(_) => merge_maps(dest, patch, schema),
         Data::Seq(_) => match schema.merge_keys() {
             Some(keys) => list::merge_lists(dest, patch, keys, schema.elements()),
-            None => Ok(patch.cloned().or(dest)),
+            None => Ok(match patch {
+                Some(patch) => (!patch.is_null()).then(|| patch.clone()),
+                None => dest,
+            }),
         },
         Data::Scalar(_) => Ok(merge_scalars(dest, patch)),
     }
@@ -69,10 +73,12 @@ fn merge_nothing(dest: Option<Node>, patch: Option<&Node>) -> Option<Node> {
 
 fn merge_scalars(dest: Option<Node>, patch: Option<&Node>) -> Option<Node> {
     match (dest, patch) {
+        (Some(_), Some(patch)) if patch.is_null() => None,
         (Some(dest), Some(patch)) => {
             let mut merged = patch.clone();
-            merged.tag = explicit_tag(patch);
             merged.style = if dest.is_scalar() { dest.style } else { Style::Plain };
+            // In quotes everything is a string; without them the value keeps the type it has in the patch.
+            merged.tag = if merged.style == Style::Plain { explicit_tag(patch) } else { Tag::None };
             Some(merged)
         }
         (dest, patch) => patch.cloned().or(dest),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ferrite_yaml::{Data, Error as Fault, Node, Tag};
+use ferrite_yaml::{Data, Dialect, Error as Fault, Node, Resolved, Tag};
 
 use crate::config::{Config, NameReference};
 use crate::error::Result;
@@ -59,9 +59,6 @@ pub(crate) fn fix(list: &mut [Resource], config: &Config) -> Result<()> {
             }
         }
     }
-    if by_name.is_empty() {
-        return Ok(());
-    }
     let rules = Rules::new(config);
     for resource in list {
         let original = resource.original_id();
@@ -78,7 +75,7 @@ pub(crate) fn fix(list: &mut [Resource], config: &Config) -> Result<()> {
             continue;
         }
         matching.sort_unstable();
-        let referrer = Referrer::new(resource);
+        let referrer = Referrer::new(resource).map_err(|error| resource.error(error))?;
         for (target, spec) in matching {
             let Some(target) = config.name_reference.get(target) else { continue };
             let Some(spec) = target.referrers.get(spec) else { continue };
@@ -123,27 +120,35 @@ struct Referrer {
 }
 
 impl Referrer {
-    fn new(resource: &Resource) -> Self {
-        let subjects = if resource.gvk.kind == "RoleBinding" {
-            let items = resource.node.get("subjects").and_then(Node::items).unwrap_or_default();
-            items
-                .iter()
-                .filter(|subject| subject.text_at(&["kind"]) == Some("ServiceAccount"))
-                .filter_map(|subject| subject.text_at(&["namespace"]))
-                .map(|namespace| effective(namespace, false).to_owned())
-                .collect()
-        } else {
-            Vec::new()
-        };
+    fn new(resource: &Resource) -> Result<Self, Fault> {
+        let mut subjects = Vec::new();
+        if resource.gvk.kind == "RoleBinding" {
+            for subject in resource.node.get("subjects").and_then(Node::items).unwrap_or_default() {
+                let Some(namespace) = subject.get("namespace") else { continue };
+                if subject.text_at(&["kind"]) != Some("ServiceAccount") {
+                    continue;
+                }
+                match namespace.text() {
+                    Some(text) if matches!(namespace.resolved(Dialect::Yaml12), Resolved::Str) => {
+                        subjects.push(text.to_owned());
+                    }
+                    _ => {
+                        let message =
+                            "the namespace of a service account subject is blank; remove it or fill it in";
+                        return Err(Fault::new(namespace.position, message));
+                    }
+                }
+            }
+        }
         let role = |key: &str| resource.node.text_at(&["roleRef", key]).map(str::to_owned);
-        Self {
+        Ok(Self {
             cluster: resource.cluster,
             namespace: resource.effective_namespace().to_owned(),
             prefixes: resource.book.prefixes.clone(),
             suffixes: resource.book.suffixes.clone(),
             subjects,
             role: role("apiGroup").zip(role("kind")),
-        }
+        })
     }
 }
 
@@ -209,7 +214,7 @@ impl Search<'_> {
         self.referrer.cluster
             || is_cluster_namespace(namespace)
             || namespace == self.referrer.namespace
-            || self.referrer.subjects.iter().any(|subject| subject == namespace)
+            || self.referrer.subjects.contains(&candidate.namespace)
     }
 
     /// `namespace` is given for mappings: that of the mapping, if it has one.

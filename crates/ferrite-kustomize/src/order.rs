@@ -67,29 +67,36 @@ pub(crate) fn order(list: &mut [Resource], options: Option<&SortOptions>, reorde
     }
 }
 
-fn legacy(list: &mut [Resource], lists: Option<&LegacySort>) {
-    let rank = |kind: &str| -> isize {
-        let (first, last, count) = match lists {
-            Some(lists) => (
-                lists.order_first.iter().position(|known| known == kind),
-                lists.order_last.iter().position(|known| known == kind),
-                lists.order_first.len(),
-            ),
-            None => (
-                FIRST.iter().position(|known| *known == kind),
-                LAST.iter().position(|known| *known == kind),
-                FIRST.len(),
-            ),
-        };
-        match (first, last) {
-            (_, Some(at)) => isize::try_from(at + 1).unwrap_or(isize::MAX),
-            (Some(at), None) => isize::try_from(at).unwrap_or(0) - isize::try_from(count).unwrap_or(0),
-            (None, None) => 0,
-        }
+/// Place of a kind in the legacy order: negative before, positive after the unlisted ones.
+fn rank(kind: &str, lists: Option<&LegacySort>) -> isize {
+    let (first, last, count) = match lists {
+        Some(lists) => (
+            lists.order_first.iter().position(|known| known == kind),
+            lists.order_last.iter().position(|known| known == kind),
+            lists.order_first.len(),
+        ),
+        None => (
+            FIRST.iter().position(|known| *known == kind),
+            LAST.iter().position(|known| *known == kind),
+            FIRST.len(),
+        ),
     };
+    match (first, last) {
+        (_, Some(at)) => isize::try_from(at + 1).unwrap_or(isize::MAX),
+        (Some(at), None) => isize::try_from(at).unwrap_or(0) - isize::try_from(count).unwrap_or(0),
+        (None, None) => 0,
+    }
+}
+
+/// What types are ordered by.
+pub(crate) fn sort_key(group: &str, version: &str, kind: &str) -> (isize, String) {
+    (rank(kind, None), sort_text(group, version, kind))
+}
+
+fn legacy(list: &mut [Resource], lists: Option<&LegacySort>) {
     list.sort_by_cached_key(|resource| Key {
-        rank: rank(&resource.gvk.kind),
-        gvk: sort_text(resource),
+        rank: rank(&resource.gvk.kind, lists),
+        gvk: sort_text(&resource.gvk.group, &resource.gvk.version, &resource.gvk.kind),
         id: format!(
             "{}|{}|{}",
             resource.gvk.legacy(),
@@ -105,13 +112,8 @@ fn or<'a>(text: &'a str, none: &'a str) -> &'a str {
     if text.is_empty() { none } else { text }
 }
 
-fn sort_text(resource: &Resource) -> String {
-    format!(
-        "{}_{}_{}",
-        or(&resource.gvk.group, "~G"),
-        or(&resource.gvk.version, "~V"),
-        or(&resource.gvk.kind, "~K")
-    )
+fn sort_text(group: &str, version: &str, kind: &str) -> String {
+    format!("{}_{}_{}", or(group, "~G"), or(version, "~V"), or(kind, "~K"))
 }
 
 #[derive(PartialEq, Eq)]

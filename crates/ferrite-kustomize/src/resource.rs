@@ -271,7 +271,7 @@ pub(crate) fn set_text(node: &mut Node, text: &str, tag: Tag) {
     };
     node.data = Data::Scalar(text.to_owned());
     node.style = style;
-    node.tag = tag;
+    node.tag = if style == Style::Plain { tag } else { Tag::None };
 }
 
 /// True for the effective namespace of cluster-scoped objects.

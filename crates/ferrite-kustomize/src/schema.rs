@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use ferrite_yaml::Node;
 use serde_json::Value;
 
 const MERGE: &str = include_str!("../data/merge-schema.json");
@@ -21,6 +22,19 @@ pub(crate) struct Types {
     resources: HashMap<String, usize>,
     /// Whether namespaced, by `apiVersion kind`.
     scopes: HashMap<String, bool>,
+    /// Definitions by name.
+    names: HashMap<String, usize>,
+}
+
+/// What stands beside a schema of one's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// It is alone.
+    Nothing,
+    /// The built-in schema, whose definitions hold where both have one.
+    WinningBuiltin,
+    /// The built-in schema, for what the other lacks.
+    LosingBuiltin,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -70,6 +84,17 @@ impl<'a> Schema<'a> {
         self.to(property.map_or(Place::Unknown, Place::Property))
     }
 
+    /// This schema or, where nothing is known, that of the type which `node` says it is.
+    pub(crate) fn or_type_of(self, node: &Node) -> Self {
+        if !matches!(self.place, Place::Unknown) {
+            return self;
+        }
+        match (node.text_at(&["apiVersion"]), node.text_at(&["kind"])) {
+            (Some(api_version), Some(kind)) => self.types.of(api_version, kind),
+            _ => self,
+        }
+    }
+
     /// The schema of a list's elements.
     pub(crate) fn elements(self) -> Self {
         match self.place {
@@ -109,14 +134,22 @@ impl Types {
         self.scopes.get(&format!("{api_version} {kind}")) == Some(&false)
     }
 
+    /// True when the scope of the kind is known.
+    pub(crate) fn knows_scope(&self, api_version: &str, kind: &str) -> bool {
+        self.scopes.contains_key(&format!("{api_version} {kind}"))
+    }
+
     /// The facts of a Swagger document; scopes are added to the built-in ones.
-    pub(crate) fn from_swagger(swagger: &Value) -> Self {
-        let mut reader = Swagger { types: Self::default(), names: HashMap::new() };
+    pub(crate) fn from_swagger(swagger: &Value, beside: Beside) -> Self {
+        let mut reader = match beside {
+            Beside::Nothing => Swagger::default(),
+            Beside::WinningBuiltin | Beside::LosingBuiltin => Swagger { types: BUILTIN.as_ref().clone() },
+        };
         let definitions = swagger.get("definitions").and_then(Value::as_object);
-        for (name, _) in definitions.into_iter().flatten() {
-            reader.index(name);
-        }
         for (name, schema) in definitions.into_iter().flatten() {
+            if beside == Beside::WinningBuiltin && BUILTIN.names.contains_key(name) {
+                continue;
+            }
             let index = reader.index(name);
             reader.fill(index, schema, 0);
             let kinds = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
@@ -151,9 +184,9 @@ fn gvk_key(gvk: &Value) -> Option<String> {
     })
 }
 
+#[derive(Default)]
 struct Swagger {
     types: Types,
-    names: HashMap<String, usize>,
 }
 
 /// Inline schemas nest no deeper than this.
@@ -161,12 +194,12 @@ const DEPTH: usize = 64;
 
 impl Swagger {
     fn index(&mut self, name: &str) -> usize {
-        if let Some(index) = self.names.get(name) {
+        if let Some(index) = self.types.names.get(name) {
             return *index;
         }
         self.types.definitions.push(HashMap::new());
         let index = self.types.definitions.len() - 1;
-        self.names.insert(name.to_owned(), index);
+        self.types.names.insert(name.to_owned(), index);
         index
     }
 
@@ -214,9 +247,8 @@ impl Swagger {
 }
 
 fn builtin() -> Types {
-    let mut types = Types::default();
     let document: Value = serde_json::from_str(MERGE).unwrap_or_default();
-    let mut reader = Swagger { types: Types::default(), names: HashMap::new() };
+    let mut reader = Swagger::default();
     for (name, properties) in document.get("definitions").and_then(Value::as_object).into_iter().flatten() {
         let index = reader.index(name);
         let mut filled = HashMap::new();
@@ -245,8 +277,7 @@ fn builtin() -> Types {
             reader.types.resources.insert(key.clone(), index);
         }
     }
-    types.definitions = reader.types.definitions;
-    types.resources = reader.types.resources;
+    let mut types = reader.types;
     for line in SCOPES.lines().skip(1) {
         let mut columns = line.split('\t');
         if let (Some(api_version), Some(kind), Some(scope)) = (columns.next(), columns.next(), columns.next())

@@ -33,6 +33,10 @@ pub(crate) fn builtin(
         for entry in &kust.patches_strategic_merge {
             patches.extend(merge_patches(&entry.value, entry.at, root, file)?);
         }
+        if patches.is_empty() {
+            let at = kust.patches_strategic_merge.first().map_or(Position::default(), |entry| entry.at);
+            return Err(Error::invalid("patchesStrategicMerge: the patch appears to be empty").at(file, at));
+        }
         steps.push((Transformer::StrategicMerge(patches), "PatchStrategicMergeTransformer"));
     }
     for args in &kust.patches {
@@ -115,11 +119,16 @@ fn labels(steps: &mut Vec<Named>, kust: &Kustomization, config: &Config) -> Resu
 /// The objects of an entry of `patchesStrategicMerge`: inline text, else a file.
 pub(crate) fn merge_patches(entry: &str, at: Position, root: &Root<'_>, file: &str) -> Result<Vec<Resource>> {
     let types = root.types();
-    if let Ok(patches) = stream::objects(entry.as_bytes(), Some(file), &types) {
-        return Ok(patches);
-    }
-    let loaded = root.load(entry).map_err(|error| error.at(file, at).context("patchesStrategicMerge"))?;
-    stream::objects(&loaded.bytes, Some(&loaded.shown), &types)
+    let patches = match stream::objects(entry.as_bytes(), Some(file), &types) {
+        Ok(patches) => patches,
+        Err(_) => {
+            let loaded =
+                root.load(entry).map_err(|error| error.at(file, at).context("patchesStrategicMerge"))?;
+            stream::objects(&loaded.bytes, Some(&loaded.shown), &types)?
+        }
+    };
+    root.session.note_types(&patches);
+    Ok(patches)
 }
 
 /// The text of a patch, and the file to name in messages.
@@ -138,6 +147,7 @@ pub(crate) fn patch(args: &PatchArgs, root: &Root<'_>, file: &str) -> Result<Pat
     let (text, source) = patch_text(args, root, file)?;
     let mut patch = Patch::read(&text, &source, &root.types())?;
     if let Patch::Merge(patches) = &mut patch {
+        root.session.note_types(patches);
         let allowed = |option: &str| args.options.get(option).copied().unwrap_or(false);
         for patch in patches {
             patch.book.allow_name_change |= allowed("allowNameChange");

@@ -81,19 +81,19 @@ fn split(text: &str) -> Result<Vec<(&str, u32)>, Fault> {
     let mut lines = 0u32;
     let mut searched = 0usize;
     while let Some(at) = rest.get(searched..).and_then(|tail| tail.find("\n---")).map(|at| at + searched) {
-        let (piece, tail) = rest.split_at(at);
-        let Some((separator, after)) = tail.strip_prefix("\n---").and_then(|tail| tail.split_once('\n'))
-        else {
+        // The line break before a separator belongs to the document: it ends a block scalar there.
+        let (piece, tail) = rest.split_at(at + 1);
+        let Some((separator, after)) = tail.strip_prefix("---").and_then(|tail| tail.split_once('\n')) else {
             break;
         };
         let count = u32::try_from(piece.bytes().filter(|b| *b == b'\n').count()).unwrap_or(u32::MAX);
         let comment = separator.trim();
         if !comment.is_empty() && !comment.starts_with('#') {
-            let at = Position { line: lines + count + 2, column: 1 };
+            let at = Position { line: lines + count + 1, column: 1 };
             return Err(Fault::new(at, format!("invalid document separator: ---{separator}")));
         }
         pieces.push((piece, lines));
-        lines = lines.saturating_add(count).saturating_add(2);
+        lines = lines.saturating_add(count).saturating_add(1);
         rest = after;
         searched = 0;
     }

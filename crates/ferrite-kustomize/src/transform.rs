@@ -80,7 +80,15 @@ pub(crate) fn is_nothing(node: &Node) -> bool {
 }
 
 impl Transformer {
-    fn run(&self, list: &mut Vec<Resource>, types: &Types) -> Result<()> {
+    /// True when it asks for the schema of types.
+    pub(crate) fn merges(&self) -> bool {
+        matches!(
+            self,
+            Self::StrategicMerge(_) | Self::Patch(patch::PatchStep { patch: patch::Patch::Merge(_), .. })
+        )
+    }
+
+    fn run(&self, list: &mut [Resource], types: &Types) -> Result<()> {
         match self {
             Self::StrategicMerge(patches) => patch::merge_by_id(list, patches, types),
             Self::Patch(step) | Self::Json6902(step) => step.run(list, types),

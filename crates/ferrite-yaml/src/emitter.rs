@@ -249,17 +249,15 @@ impl Emitter {
     /// A folded block scalar, as go-yaml v3 writes it.
     pub(crate) fn folded(&mut self, text: &str, indent: usize) {
         self.block_header(">", text);
-        let chars: Vec<char> = text.chars().collect();
+        // go-yaml means to look at what follows the break, but looks at what the whole text begins with.
+        let doubles = text.chars().find(|c| !is_break(*c)).is_some_and(|c| !matches!(c, ' ' | '\t'));
         let (mut breaks, mut leading) = (true, true);
-        for (i, c) in chars.iter().enumerate() {
-            if is_break(*c) {
-                if !breaks && !leading && *c == '\n' {
-                    let after = chars.get(i..).unwrap_or_default().iter().find(|c| !is_break(**c));
-                    if after.is_some_and(|c| !matches!(c, ' ' | '\t')) {
-                        self.put_break();
-                    }
+        for c in text.chars() {
+            if is_break(c) {
+                if !breaks && !leading && c == '\n' && doubles {
+                    self.put_break();
                 }
-                self.write_break(*c);
+                self.write_break(c);
                 self.indention = true;
                 breaks = true;
             } else {
@@ -267,7 +265,7 @@ impl Emitter {
                     self.indent(indent);
                     leading = matches!(c, ' ' | '\t');
                 }
-                self.put(*c);
+                self.put(c);
                 self.indention = false;
                 breaks = false;
             }

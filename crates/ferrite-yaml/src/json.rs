@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use serde_json::{Map, Number, Value};
 
-use crate::node::{Data, Node, Tag};
+use crate::node::{Data, Node, Style, Tag};
 use crate::write::go_float;
 use crate::{Dialect, Error, Resolved};
 
@@ -77,6 +77,9 @@ impl Node {
             Resolved::Float(value) => float(value, self)?,
             Resolved::Timestamp(time) if dialect == Dialect::Yaml12 => Value::String(time),
             Resolved::Timestamp(_) => Value::String(text.to_owned()),
+            Resolved::Str if dialect == Dialect::Yaml12 && self.style == Style::Folded => {
+                Value::String(carried(&refolded(text), self.position)?.into_owned())
+            }
             Resolved::Str if dialect == Dialect::Yaml12 => {
                 Value::String(carried(text, self.position)?.into_owned())
             }
@@ -103,6 +106,25 @@ fn float(value: f64, node: &Node) -> Result<Value, Error> {
         }
     }
     Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+}
+
+/// A folded text after it was written folded by go-yaml v3 and read again: lines that are indented more gain an
+/// empty line before them.
+fn refolded(text: &str) -> Cow<'_, str> {
+    let inner = text.trim_end_matches('\n');
+    if !inner.contains('\n') && text.len() <= inner.len() + 1 {
+        return Cow::Borrowed(text);
+    }
+    let node = Node { style: Style::Folded, ..Node::plain(text) };
+    let mut outer = Node::map();
+    outer.set("a", node);
+    let written = crate::write_styled(&outer);
+    match crate::parse(&written, &crate::Limits::default()) {
+        Ok(Some(read)) => {
+            read.text_at(&["a"]).map_or(Cow::Borrowed(text), |read| Cow::Owned(read.to_owned()))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
 fn key_text(key: &crate::Key) -> Cow<'_, str> {

@@ -74,7 +74,8 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Option<Node>, Error> {
     let mut options = granit_parser::options! { block_scalar_eof_without_line_feed: true };
     options.set_emit_comments(false);
     let events = Parser::new_from_str_with_options(text, options);
-    let mut loader = Loader { events, anchors: HashMap::new(), limits, nodes: 0, bytes: 0, stored: (0, 0) };
+    let mut loader =
+        Loader { text, events, anchors: HashMap::new(), limits, nodes: 0, bytes: 0, stored: (0, 0) };
     loop {
         let (event, position) = match loader.next() {
             Ok(next) => next,
@@ -93,12 +94,13 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Option<Node>, Error> {
     }
 }
 
-fn scan_error(error: granit_parser::ScanError) -> Error {
+fn scan_error(error: &granit_parser::ScanError) -> Error {
     let at = error.marker();
     Error::new(place(at.line(), at.col() + 1), error.info())
 }
 
 struct Loader<'a> {
+    text: &'a str,
     events: Parser<'a, granit_parser::StrInput<'a>>,
     /// Expanded nodes by anchor, with what they cost.
     anchors: HashMap<usize, (Node, usize, usize)>,
@@ -139,14 +141,28 @@ impl<'a> Loader<'a> {
 
     fn next(&mut self) -> Result<(Event<'a>, Position), Failure> {
         loop {
-            let (event, span) = match self.events.next_event() {
+            let (mut event, span) = match self.events.next_event() {
                 None => return Err(Failure::End),
-                Some(next) => next.map_err(|error| Failure::Bad(scan_error(error)))?,
+                Some(next) => next.map_err(|error| Failure::Bad(scan_error(&error)))?,
             };
+            // The parser says "~" for a value that is not there; what was written decides.
+            if let Event::Scalar(text, ScalarStyle::Plain, ..) = &mut event
+                && text == "~"
+                && !self.has_tilde(span.start.byte_offset())
+            {
+                *text = Cow::Borrowed("");
+            }
             if !matches!(event, Event::Comment(..)) {
                 return Ok((event, place(span.start.line(), span.start.col() + 1)));
             }
         }
+    }
+
+    fn has_tilde(&self, offset: Option<usize>) -> bool {
+        let rest = offset.and_then(|offset| self.text.get(offset..)).unwrap_or_default();
+        // The span may begin at an anchor or a tag.
+        rest.trim_start_matches(|c: char| !matches!(c, '~' | ':' | ',' | '#' | '\n' | ']' | '}'))
+            .starts_with('~')
     }
 
     fn node(&mut self, event: Event<'a>, position: Position) -> Result<Node, Error> {

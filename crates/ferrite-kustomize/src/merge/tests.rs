@@ -56,13 +56,31 @@ fn containers_merge_by_name_with_the_patch_first() {
     );
 }
 
+/// A patch without protocol finds its port only when no element has one: kyaml looks for `TCP` in the patch too.
 #[test]
 fn ports_merge_by_number_and_protocol() {
     check(
         "v1 Service",
+        "spec: {ports: [{port: 80, name: web}]}",
+        "spec: {ports: [{port: 80, targetPort: 8080}]}",
+        "spec:\n  ports:\n  - name: web\n    port: 80\n    targetPort: 8080\n",
+    );
+    check(
+        "v1 Service",
         "spec: {ports: [{port: 80, protocol: TCP, name: web}]}",
         "spec: {ports: [{port: 80, targetPort: 8080}, {port: 53, protocol: UDP}]}",
-        "spec:\n  ports:\n  - name: web\n    port: 80\n    protocol: TCP\n    targetPort: 8080\n  - port: 53\n    protocol: UDP\n",
+        "spec:\n  ports:\n  - port: 53\n    protocol: UDP\n  - name: web\n    port: 80\n    protocol: TCP\n",
+    );
+}
+
+/// The reference's list still holds the element it replaced, and puts it back.
+#[test]
+fn replacing_an_element_has_no_effect() {
+    check(
+        "v1 Pod",
+        "spec: {containers: [{name: a, image: a, tty: true}]}",
+        "spec: {containers: [{name: a, $patch: replace, image: x}]}",
+        "spec:\n  containers:\n  - image: a\n    name: a\n    tty: true\n",
     );
 }
 

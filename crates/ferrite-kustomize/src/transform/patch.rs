@@ -176,6 +176,7 @@ fn apply_json(resource: &mut Resource, operations: &[Operation], file: &str) -> 
     json6902::apply(&mut value, operations).map_err(|error| {
         Error::from_yaml(ErrorKind::Invalid, file, error).context(format!("patching {}", resource.label()))
     })?;
+    json6902::through_floats(&mut value);
     if !value.is_object() {
         let message = format!("the patch of {} leaves no object", resource.label());
         return Err(Error::invalid(message).at(file, Default::default()));
