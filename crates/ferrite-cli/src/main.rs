@@ -1,1 +1,32 @@
-fn main() {}
+//! `ferrite`: the command line.
+//!
+//! ```text
+//! ferrite dev              an API server, the controllers and a repository in one process
+//! ferrite kustomize build  what `kustomize build` prints
+//! ```
+//!
+//! Exit codes: 0 done, 1 error, 2 wrong usage.
+
+mod args;
+mod dev;
+mod kustomize;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command, KustomizeCommand};
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Dev(options) => dev::run(options),
+        Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("✗ {}", ferrite_runtime::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

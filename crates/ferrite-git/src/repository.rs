@@ -68,6 +68,44 @@ impl Repository {
         Ok(Self { path })
     }
 
+    /// Creates a repository with a work tree: writes the files, commits them to `main` and fills the index, so that
+    /// `git status` finds nothing to do. The directory must be empty or absent.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the directory cannot be created or holds something, [`Error::Io`] when a file cannot be
+    /// written, and those of [`Repository::commit`].
+    pub fn init_with_work_tree(
+        path: impl Into<PathBuf>,
+        message: &str,
+        author: &Person,
+        files: &[(&str, &[u8])],
+    ) -> Result<Self, Error> {
+        let path = path.into();
+        gix::ThreadSafeRepository::init_opts(
+            &path,
+            gix::create::Kind::WithWorktree,
+            gix::create::Options::default(),
+            gix::open::Options::isolated(),
+        )
+        .map_err(|source| Error::Open { path: path.display().to_string(), source })?;
+        let made = Self { path };
+        let changes: Vec<Change> = files.iter().map(|(name, bytes)| Change::write(*name, *bytes)).collect();
+        // The commit refuses paths that leave the tree before anything is written to disk.
+        made.commit("main", message, author, &changes)?;
+        for (name, bytes) in files {
+            let file = made.path.join(name);
+            let written = file.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| fs_err::write(&file, bytes));
+            written.map_err(|source| Error::Io { action: format!("write {}", file.display()), source })?;
+        }
+        let repository = local::open(&made.path)?;
+        let failed = |e| Error::objects("write the index", e);
+        let tree = repository.head_tree_id().map_err(|e| Error::objects("read HEAD", e))?;
+        let mut index =
+            repository.index_from_tree(&tree).map_err(|e| Error::objects("make the index", e))?;
+        index.write(gix::index::write::Options::default()).map_err(failed)?;
+        Ok(made)
+    }
+
     /// Opens a bare repository or a directory with a `.git` in it.
     ///
     /// # Errors

@@ -1,0 +1,105 @@
+//! The command line's shape; flags named as in `flux` and `kustomize` where the verb is the same.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// GitOps toolkit for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "ferrite", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an embedded API server and all controllers, and sync a Git repository into it.
+    ///
+    /// Without --url a demo repository is made in .ferrite/demo: edit it, commit, and watch.
+    Dev(Dev),
+    /// Render kustomizations.
+    Kustomize {
+        #[command(subcommand)]
+        command: KustomizeCommand,
+    },
+}
+
+/// Options of `ferrite dev`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Dev {
+    /// Git repository to sync: an http(s) URL or a directory on this machine. Default: a demo repository.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Branch to follow. Default: main, or the branch checked out in a local directory.
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+    /// Directory in the repository to apply.
+    #[arg(long)]
+    pub(crate) path: Option<String>,
+    /// Where to write the kubeconfig.
+    #[arg(long, default_value = ".ferrite/kubeconfig")]
+    pub(crate) kubeconfig_out: PathBuf,
+    /// Port of the API server; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Keep the cluster's state in this directory. Default: in memory only.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How often the repository is polled; a commit to a local repository is noticed at once in any case.
+    #[arg(long, default_value = "1m")]
+    pub(crate) interval: String,
+    /// Print one line per change instead of the live view (the default when output is not a terminal).
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Also print the controllers' logs (JSON, on standard error) at this level.
+    #[arg(long)]
+    pub(crate) log_level: Option<ferrite_runtime::flags::LogLevel>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KustomizeCommand {
+    /// Build a kustomization target from a directory.
+    Build(KustomizeBuild),
+}
+
+/// Options of `ferrite kustomize build`: names and defaults of `kustomize build`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct KustomizeBuild {
+    /// Directory with a kustomization file.
+    #[arg(default_value = ".")]
+    pub(crate) dir: String,
+    /// Write the output to this file, or one file for each object into this directory.
+    #[arg(short, long)]
+    pub(crate) output: Option<PathBuf>,
+    /// Whether files outside the kustomization's directory may be loaded.
+    #[arg(long, default_value = "LoadRestrictionsRootOnly")]
+    pub(crate) load_restrictor: LoadRestrictor,
+    /// Order of the output.
+    #[arg(long)]
+    pub(crate) reorder: Option<Reorder>,
+    /// Add the label app.kubernetes.io/managed-by.
+    #[arg(long)]
+    pub(crate) enable_managedby_label: bool,
+    /// Allow helmCharts; they are rendered in process, no helm program is run.
+    #[arg(long)]
+    pub(crate) enable_helm: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LoadRestrictor {
+    /// Only files at or below the kustomization.
+    #[value(name = "LoadRestrictionsRootOnly")]
+    RootOnly,
+    /// Any file.
+    #[value(name = "LoadRestrictionsNone")]
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reorder {
+    /// Namespaces and CRDs first, webhooks last.
+    Legacy,
+    /// As listed.
+    None,
+}
