@@ -59,9 +59,38 @@ pub(crate) fn prepare(server: &Arc<Server>) {
         let object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": class.0}, "value": class.1});
         create(server, "scheduling.k8s.io/priorityclasses", "", object);
     }
+    register(server);
     // Nobody can have seen a version from before this.
     server.store.forget();
 }
+
+/// Keeps an `APIService` for each served group and version, as the aggregator does.
+fn register(server: &Arc<Server>) {
+    let served = server.registry.served();
+    let mut all = vec![("", "v1")];
+    for (group, versions) in served.groups() {
+        all.extend(versions.into_iter().map(|v| (group, v)));
+    }
+    for (group, version) in all {
+        let name = format!("{version}.{group}");
+        if server.store.get(SERVICES, "", &name).is_some() {
+            continue;
+        }
+        let local = json!({"type": "Available", "status": "True", "lastTransitionTime": crate::clock::now_text(),
+            "reason": "Local", "message": "Local APIServices are always available"});
+        let labels = json!({"kube-aggregator.kubernetes.io/automanaged": "onstart"});
+        let spec =
+            json!({"group": group, "version": version, "groupPriorityMinimum": 1000, "versionPriority": 100});
+        let object = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+            "metadata": {"name": name, "labels": labels}, "spec": spec});
+        create(server, SERVICES, "", object);
+        change(server, SERVICES, "", &name, Some("status"), |service| {
+            service["status"]["conditions"] = json!([local])
+        });
+    }
+}
+
+const SERVICES: &str = "apiregistration.k8s.io/apiservices";
 
 /// Creates an object unless it is there.
 pub(crate) fn create(server: &Arc<Server>, key: &str, namespace: &str, object: Value) {
@@ -216,6 +245,7 @@ fn settle(server: &Arc<Server>, garbage: &mut garbage::Garbage, work: Work) {
     }
     if work.serve {
         crate::crd::refresh(server);
+        register(server);
     }
     for name in &work.definitions {
         definition(server, name);
@@ -227,9 +257,7 @@ fn settle(server: &Arc<Server>, garbage: &mut garbage::Garbage, work: Work) {
         rbac::aggregate::refresh(server);
     }
     for namespace in &work.quotas {
-        for quota in server.store.list("/resourcequotas", Some(namespace)).objects {
-            crate::admission::recount(server, namespace, &quota.name);
-        }
+        crate::admission::recount_all(server, namespace);
     }
     for (namespace, name) in &work.secrets {
         account_token(server, namespace, name);

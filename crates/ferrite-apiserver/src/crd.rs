@@ -284,6 +284,5 @@ pub(crate) fn validate(
     causes: &mut Vec<Cause>,
 ) {
     let Some(custom) = &resource.custom else { return };
-    let _before = live;
-    schema::validate(custom, sub, object, causes);
+    schema::validate(custom, sub, live, object, causes);
 }

@@ -80,6 +80,10 @@ fn guards_status(resource: &Resource) -> bool {
 
 /// Makes `new` differ from `live` only in what the endpoint may change.
 pub(crate) fn confine(resource: &Resource, sub: Option<&str>, live: Option<&Value>, new: &mut Value) {
+    if let (None, Some(live), true) = (sub, live, resource.is("", "namespaces")) {
+        new["spec"] = live["spec"].clone();
+        new["metadata"]["labels"]["kubernetes.io/metadata.name"] = live["metadata"]["name"].clone();
+    }
     match (sub, live) {
         (None, _) if guards_status(resource) => match live.and_then(|l| l.get("status")) {
             Some(status) => new["status"] = status.clone(),
@@ -134,10 +138,6 @@ pub(crate) fn on_create(resource: &Resource, object: &mut Value) {
 
 /// What an update sets besides metadata.
 pub(crate) fn on_update(resource: &Resource, sub: Option<&str>, live: &Value, object: &mut Value) {
-    if resource.is("", "namespaces") {
-        let name = object["metadata"]["name"].clone();
-        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-    }
     if !counts_generations(resource) || !matches!(sub, None | Some("scale")) {
         return;
     }

@@ -48,6 +48,7 @@ impl<'a> Writing<'a> {
     fn with<R>(&self, run: impl FnOnce(&Write<'_>) -> R) -> R {
         let (version, now) = (self.resource.group_version(), crate::clock::now_text());
         let others = Others { served: &self.served, resource: self.resource };
+        let several = self.resource.custom.is_some() || self.resource.group == "autoscaling";
         let write = Write {
             api_version: &version,
             kind: &self.resource.kind,
@@ -55,13 +56,13 @@ impl<'a> Writing<'a> {
             subresource: self.sub,
             now: &now,
             scope: self.scope(),
-            versions: self.resource.custom.is_some().then_some(&others as &dyn Versions),
+            versions: several.then_some(&others as &dyn Versions),
         };
         run(&write)
     }
 }
 
-/// The other versions of a custom resource; they differ in `apiVersion` only.
+/// The other versions of a resource; those of a custom one differ in `apiVersion` only.
 struct Others<'a> {
     served: &'a Served,
     resource: &'a Resource,
@@ -69,8 +70,17 @@ struct Others<'a> {
 
 impl Versions for Others<'_> {
     fn convert(&self, object: &Value, to: &str) -> Option<Value> {
-        self.schema(to)?;
+        let (group, version) = split_group_version(to);
+        let target = self.served.find(group, version, &self.resource.plural)?;
         let mut object = object.clone();
+        if target.custom.is_none() && object["apiVersion"] != *to {
+            let from = object["apiVersion"].as_str().map(split_group_version).unwrap_or_default();
+            crate::kinds::convert::to_storage(
+                self.served.find(group, from.1, &self.resource.plural)?,
+                &mut object,
+            );
+            crate::kinds::convert::from_storage(target, &mut object);
+        }
         object["apiVersion"] = to.into();
         Some(object)
     }
@@ -114,7 +124,7 @@ fn refused(error: structured::Error) -> ApiError {
             ApiError::new(409, "Conflict", conflicts.to_string(), Some(json!({"causes": causes})))
         }
         Error::Patch { .. } | Error::Live { .. } | Error::Managers(_) => {
-            ApiError::new(500, "", error.to_string(), Some(json!({})))
+            ApiError::new(500, "", error.to_string(), None)
         }
     }
 }
@@ -155,6 +165,6 @@ pub(crate) fn strategic(resource: &Resource, live: &Value, patch: &Value) -> Res
     ferrite_patch::strategic::apply(live, patch, crate::schema::of(resource)).map_err(|error| match error {
         Error::BadRequest(why) => ApiError::bad_request(why),
         Error::Unprocessable(why) => ApiError::new(422, "Invalid", why, Some(json!({}))),
-        Error::Internal(why) => ApiError::new(500, "", why, Some(json!({}))),
+        Error::Internal(why) => ApiError::new(500, "", why, None),
     })
 }

@@ -21,6 +21,7 @@ pub(crate) fn of(resource: &Resource) -> &Type {
 pub(crate) fn complete(resource: &Resource, object: &mut Value) {
     match &resource.custom {
         Some(custom) => {
+            whole_numbers(object);
             prune_and_default(&custom.ty, object);
             crate::kinds::metadata::tidy(object);
         }
@@ -31,10 +32,47 @@ pub(crate) fn complete(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// Writes `1.0` as `1`, as Go does.
+fn whole_numbers(value: &mut Value) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(n) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT) {
+                *value = (n as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Empty lists of fields that are always written become null on their way through storage; definitions are stored as JSON.
+fn empty_lists(ty: &Type, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, v) in object.iter_mut() {
+                let Some(child) = ty.child(key) else { continue };
+                let written = ty.field(key).is_some_and(|f| !f.go.pointer && !f.go.omit_empty);
+                if written && v.as_array().is_some_and(Vec::is_empty) {
+                    *v = Value::Null;
+                } else {
+                    empty_lists(child, v);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| empty_lists(ty.item(), v)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Go's form of a built-in object: order of fields, no zeros, no nulls.
 pub(crate) fn normalize(resource: &Resource, object: &mut Value) {
     if resource.custom.is_none() {
         ferrite_schema::normalize(of(resource), object);
+        if resource.group != "apiextensions.k8s.io" {
+            empty_lists(of(resource), object);
+        }
     }
 }
 

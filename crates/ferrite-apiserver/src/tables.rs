@@ -82,6 +82,9 @@ pub(crate) fn table(
             };
             let mut row = Map::new();
             row.insert("cells".into(), cells.into());
+            if let Some(conditions) = builtin::conditions(resource, item) {
+                row.insert("conditions".into(), conditions);
+            }
             match include {
                 "None" => {
                     row.insert("object".into(), Value::Null);

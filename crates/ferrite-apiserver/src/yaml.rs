@@ -10,12 +10,20 @@ pub(crate) fn emit(value: &Value) -> String {
 
 /// A YAML document as JSON, and the keys that it defines twice as `line n: key "k" already set in map`.
 pub(crate) fn parse(text: &str) -> Result<(Value, Vec<String>), String> {
-    let node = ferrite_yaml::parse(text, &Limits::default()).map_err(|e| e.to_string())?;
+    let node = ferrite_yaml::parse(text, &Limits::default()).map_err(|e| go_error(&e))?;
     let Some(node) = node else { return Ok((Value::Null, Vec::new())) };
     let mut doubled = Vec::new();
     duplicates(&node, &mut doubled);
-    let value = node.to_json(Dialect::Yaml11).map_err(|e| e.to_string())?;
+    let value = node.to_json(Dialect::Yaml11).map_err(|e| go_error(&e))?;
     Ok((value, doubled))
+}
+
+/// An error as go-yaml words it, which names no line when it is the first.
+fn go_error(error: &ferrite_yaml::Error) -> String {
+    match error.position.line {
+        0 | 1 => format!("yaml: {}", error.message),
+        line => format!("yaml: line {line}: {}", error.message),
+    }
 }
 
 fn duplicates(node: &Node, out: &mut Vec<String>) {

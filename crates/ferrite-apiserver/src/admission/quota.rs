@@ -239,3 +239,10 @@ pub(crate) fn recount(server: &Server, namespace: &str, name: &str) -> bool {
     }
     false
 }
+
+/// Brings the status of every quota of a namespace up to date.
+pub(crate) fn recount_all(server: &Server, namespace: &str) {
+    for quota in server.store.list(QUOTAS, Some(namespace)).objects {
+        recount(server, namespace, &quota.name);
+    }
+}

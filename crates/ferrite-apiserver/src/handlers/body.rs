@@ -74,8 +74,7 @@ fn from_yaml(scope: &Scope<'_>) -> Result<Decoded, ApiError> {
     let shown = excerpt(body, true);
     let text = std::str::from_utf8(body)
         .map_err(|_| unrecognized(scope, "yaml: invalid leading UTF-8 octet", &shown))?;
-    let (value, doubled) =
-        crate::yaml::parse(text).map_err(|why| unrecognized(scope, &format!("yaml: {why}"), &shown))?;
+    let (value, doubled) = crate::yaml::parse(text).map_err(|why| unrecognized(scope, &why, &shown))?;
     typed(scope, &value, &shown)?;
     Ok(Decoded { value, doubled })
 }

@@ -163,7 +163,7 @@ fn read_apply(scope: &Scope<'_>) -> Result<Value, ApiError> {
     let (mut value, doubled) = match json::parse(&scope.call.body) {
         Ok((value, doubled)) if doubled.is_empty() => (value, Vec::new()),
         Ok(_) | Err(_) => crate::yaml::parse(text)
-            .map_err(|why| ApiError::bad_request(format!("error decoding YAML: yaml: {why}")))?,
+            .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?,
     };
     if !doubled.is_empty() {
         return Err(ApiError::bad_request(format!(

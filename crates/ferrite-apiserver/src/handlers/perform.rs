@@ -128,9 +128,11 @@ impl<'a> Writer<'a> {
                 Ok(Outcome { value: object, ticket: None, created: true, removed: false })
             };
         }
-        let mut stored = object.clone();
-        to_storage(self.resource, &mut stored);
+        let stored = self.to_storage(&mut object);
         let written = self.server.store.create(&self.resource.key, stored).map_err(|_| exists())?;
+        if quota.is_some() {
+            admission::recount_all(self.server, self.namespace);
+        }
         drop(quota);
         object["metadata"]["resourceVersion"] = written.stored.version.to_string().into();
         Ok(Outcome { value: object, ticket: Some(written.durable), created: true, removed: false })
@@ -145,7 +147,7 @@ impl<'a> Writer<'a> {
                 500,
                 "",
                 "resourceVersion should not be set on objects to be created",
-                Some(serde_json::json!({})),
+                None,
             ));
         }
         self.check_namespace(object)?;
@@ -187,7 +189,7 @@ impl<'a> Writer<'a> {
         if self.resource.custom.is_some() {
             crd::validate(self.resource, self.sub, live, object, &mut causes);
         } else {
-            kinds::validate::object(self.server, self.resource, self.sub, live, object, &mut causes);
+            kinds::validate::object(self.resource, self.sub, live, object, &mut causes);
         }
         crate::rbac::escalation::check(self, object)?;
         metadata::warnings(live, object).iter().for_each(|w| self.warn(w));
@@ -258,8 +260,7 @@ impl<'a> Writer<'a> {
         if removed {
             return Ok(self.drop_released(stored, new));
         }
-        let mut to_store = new.clone();
-        to_storage(self.resource, &mut to_store);
+        let to_store = self.to_storage(&mut new);
         let written = match self.server.store.update(&self.resource.key, stored.version, to_store) {
             Ok(written) => written,
             Err(refused) => return Ok(Err(refused)),
@@ -267,6 +268,24 @@ impl<'a> Writer<'a> {
         drop(quota);
         new["metadata"]["resourceVersion"] = written.stored.version.to_string().into();
         Ok(Ok(Outcome { value: new, ticket: Some(written.durable), created: false, removed: false }))
+    }
+
+    /// The object in the stored version. What that version does not know is lost, to the answer too.
+    fn to_storage(&self, object: &mut Value) -> Value {
+        let resource = self.resource;
+        let mut stored = object.clone();
+        if resource.custom.is_none() {
+            kinds::convert::to_storage(resource, &mut stored);
+        } else if resource.version != resource.storage {
+            crate::resources::set_version(&mut stored, &resource.group, &resource.storage);
+            let served = self.server.registry.served();
+            if let Some(custom) = served.by_key(&resource.key).and_then(|r| r.custom.as_ref()) {
+                schema::prune_and_default(&custom.ty, &mut stored);
+            }
+            *object = stored.clone();
+            crate::handlers::read::convert(resource, object);
+        }
+        stored
     }
 
     /// The last finalizer is gone: so is the object. It is answered as it would have been stored.
@@ -321,13 +340,4 @@ impl<'a> Writer<'a> {
 fn graceful_done(resource: &Resource, object: &Value) -> bool {
     !resource.is("", "pods")
         || object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_none_or(|s| s == 0)
-}
-
-/// From the version of a request to the stored one.
-pub(crate) fn to_storage(resource: &Resource, value: &mut Value) {
-    if resource.custom.is_some() {
-        crate::resources::set_version(value, &resource.group, &resource.storage);
-    } else {
-        kinds::convert::to_storage(resource, value);
-    }
 }

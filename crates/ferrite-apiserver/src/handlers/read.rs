@@ -33,7 +33,43 @@ pub(crate) fn accept(scope: &Scope<'_>, streams: bool) -> Result<Accept, ApiErro
             None,
         ));
     }
-    negotiate::objects(header, streams)
+    let accept = negotiate::objects(header, streams)?;
+    let include = scope.call.query.text("includeObject").unwrap_or_default();
+    if matches!(accept.view, View::Table(_)) && !matches!(include, "" | "None" | "Metadata" | "Object") {
+        let why = format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be 'Metadata', 'Object', 'None', or empty"
+        );
+        return Err(ApiError::bad_request(why));
+    }
+    one_or_many(scope, header.unwrap_or_default(), accept)?;
+    Ok(accept)
+}
+
+/// Refuses metadata of one object where there is a list, and the other way round.
+fn one_or_many(scope: &Scope<'_>, header: &str, accept: Accept) -> Result<(), ApiError> {
+    if !matches!(accept.view, View::Metadata(_))
+        || scope.call.method != http::Method::GET
+        || scope.call.query.flag("watch")
+    {
+        return Ok(());
+    }
+    let kind = &scope.resource.kind;
+    let internal = if scope.resource.group.is_empty() {
+        "core"
+    } else {
+        scope.resource.group.split('.').next().unwrap_or_default()
+    };
+    let asks_list = header.contains("as=PartialObjectMetadataList");
+    let why = match (scope.name.is_empty(), asks_list) {
+        (true, false) => format!(
+            "you requested PartialObjectMetadata, but the requested object is a list (*{internal}.{kind}List)"
+        ),
+        (false, true) => format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*{internal}.{kind})"
+        ),
+        (true, true) | (false, false) => return Ok(()),
+    };
+    Err(ApiError::new(406, "NotAcceptable", why, None))
 }
 
 pub(crate) fn find(scope: &Scope<'_>) -> Result<Arc<Stored>, ApiError> {

@@ -65,7 +65,7 @@ impl Allocations {
         let mut causes = Vec::new();
         let (next, next_port) = (self.next, self.next_port);
         families(live, service);
-        self.address(live, service, &mut causes);
+        self.address(live, service, dry, &mut causes);
         self.node_ports(live, service, &mut causes);
         if causes.is_empty() && !dry {
             let owner = owner(service);
@@ -79,7 +79,7 @@ impl Allocations {
         causes
     }
 
-    fn address(&mut self, live: Option<&Value>, service: &mut Value, causes: &mut Vec<Cause>) {
+    fn address(&mut self, live: Option<&Value>, service: &mut Value, dry: bool, causes: &mut Vec<Cause>) {
         let owner = owner(service);
         let spec = &mut service["spec"];
         if spec["type"] == "ExternalName" {
@@ -95,7 +95,10 @@ impl Allocations {
             spec["clusterIPs"] = json!([asked]);
             return;
         }
-        let ip = if asked.is_empty() {
+        let ip = if asked.is_empty() && dry {
+            // A dry run shows an address of the range, taken or not.
+            Ipv4Addr::from(NETWORK + SIZE / 2)
+        } else if asked.is_empty() {
             match self.free() {
                 Some(ip) => ip,
                 None => {

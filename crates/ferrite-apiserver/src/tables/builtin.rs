@@ -60,6 +60,19 @@ fn events() -> Columns {
     .to_vec()
 }
 
+/// What says that a row is of something finished.
+pub(crate) fn conditions(resource: &Resource, o: &Value) -> Option<Value> {
+    if !resource.is("", "pods") {
+        return None;
+    }
+    let (reason, message) = match text(&o["status"], "phase") {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return None,
+    };
+    Some(json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]))
+}
+
 pub(crate) fn cells(resource: &Resource, o: &Value) -> Vec<Value> {
     let name = o["metadata"]["name"].clone();
     let age: Value = age(&o["metadata"]["creationTimestamp"]).into();
