@@ -8,11 +8,10 @@ use serde_json::Value;
 
 use crate::{
     cluster::Cluster,
-    digest::of_live,
     done::Done,
     error::{ApplyError, ObjectError, Step},
     fetch,
-    look::{Verdict, Write, look},
+    look::{Verdict, Write, look, ready},
     wait::{WaitOptions, WaitTarget, wait},
 };
 
@@ -159,7 +158,7 @@ impl<'a> Applier<'a> {
         match fetch::apply(client, &write.collection, &entry.id.name, payload, own, false).await {
             Ok(live) => {
                 let digest = Some(write.digest);
-                self.cluster.ledger().applied(&entry.id, self.cluster.identity, digest, of_live(&live));
+                self.cluster.ledger().applied(&entry.id, self.cluster.identity, digest, &live, ready(&live));
                 done.finish(if write.create { Action::Created } else { Action::Configured });
                 Ok(())
             }

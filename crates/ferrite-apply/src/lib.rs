@@ -1,8 +1,8 @@
 //! The doing half of server-side apply: dry run, apply, wait, prune and watch for drift, over a `kube::Client`.
 //!
 //! ```text
-//!  Clusters ─▶ Cluster (one identity on one API server: client, kinds, what is known of its objects)
-//!                │
+//!  Cluster (one identity on one API server: client, kinds, what is known of its objects)
+//!     │
 //!   Applier::apply(objects, &mut Done) ── per stage: look (GET, dry run, takeover) ─▶ write ─▶ wait until Current
 //!                │
 //!   wait(…) / wait_gone(…)  by watches      prune(…)  in reverse order      Tracker  ─▶ Drift { owner, entry }
@@ -37,7 +37,6 @@
 
 mod applier;
 mod cluster;
-mod clusters;
 mod digest;
 mod done;
 mod error;
@@ -52,7 +51,6 @@ mod watch;
 
 pub use applier::{Applier, ApplyOptions};
 pub use cluster::Cluster;
-pub use clusters::{Clusters, ClustersError};
 pub use done::Done;
 pub use error::{ApiError, ApplyError, ObjectError, PruneError, Step};
 pub use mapper::{Mapper, Mapping};

@@ -97,7 +97,7 @@ async fn look_at(
         cluster.ledger().settled(&entry.id, cluster.identity, digest, options.audit_after)
     };
     if settled.is_some_and(|live| cluster.ledger().observed(&entry.id, live)) {
-        return Ok(Verdict::Unchanged { ready: true });
+        return Ok(Verdict::Unchanged { ready: cluster.ledger().is_current(&entry.id, cluster.identity) });
     }
 
     let (client, name) = (&cluster.client, entry.id.name.as_str());
@@ -108,7 +108,9 @@ async fn look_at(
     if let Some(live) = &live
         && settled == Some(of_live(live))
     {
-        return Ok(Verdict::Unchanged { ready: ready(live) });
+        let ready = ready(live);
+        cluster.ledger().judged(&entry.id, cluster.identity, live, ready);
+        return Ok(Verdict::Unchanged { ready });
     }
 
     let own = options.managers.own.as_str();
@@ -129,8 +131,9 @@ async fn look_at(
     };
     let taken = take_over(cluster, options, entry, desired, &collection, &mut live).await.map_err(refused)?;
     if !taken && !drift::drifted(Some(&live), &merged, &ignored) {
-        cluster.ledger().applied(&entry.id, cluster.identity, Some(digest), of_live(&live));
-        return Ok(Verdict::Unchanged { ready: ready(&live) });
+        let ready = ready(&live);
+        cluster.ledger().applied(&entry.id, cluster.identity, Some(digest), &live, ready);
+        return Ok(Verdict::Unchanged { ready });
     }
     let payload = (!ignored.is_empty()).then(|| {
         let mut payload = desired.clone();
@@ -140,7 +143,8 @@ async fn look_at(
     Ok(Verdict::Write(Write { collection, payload, create: false, digest }))
 }
 
-fn ready(live: &Value) -> bool {
+/// Whether a live object is Current by the rules of its kind.
+pub(crate) fn ready(live: &Value) -> bool {
     health(live, Context { now: jiff::Timestamp::now(), pods: &[] }).status == Status::Current
 }
 
@@ -162,7 +166,7 @@ async fn take_over(
         match fetch::json_patch(client, collection, name, &patch, &options.managers.own).await {
             Ok(patched) => {
                 // The watch for drift sees this write, too; it is ours, but it applied nothing yet.
-                cluster.ledger().applied(&entry.id, cluster.identity, None, of_live(&patched));
+                cluster.ledger().applied(&entry.id, cluster.identity, None, &patched, false);
                 *live = patched;
                 return Ok(true);
             }

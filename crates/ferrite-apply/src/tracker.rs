@@ -82,6 +82,8 @@ struct State {
     kinds: HashMap<Kind, KindWatch>,
     pending: HashMap<ObjectId, Instant>,
     quiet: HashMap<ObjectId, Quiet>,
+    /// When the next look at what is pending is planned.
+    alarm: Option<Instant>,
 }
 
 struct KindWatch {
@@ -219,8 +221,11 @@ impl Inner {
             Seen::Changed | Seen::Deleted => {
                 let soon = Instant::now() + self.options.debounce;
                 let due = state.quiet.get(id).map_or(soon, |quiet| quiet.until.max(soon));
-                state.pending.entry(id.clone()).or_insert(due);
-                self.wake.notify_one();
+                let due = *state.pending.entry(id.clone()).or_insert(due);
+                if state.alarm.is_none_or(|alarm| due < alarm) {
+                    state.alarm = Some(due);
+                    self.wake.notify_one();
+                }
             }
         }
     }
@@ -254,7 +259,8 @@ impl Inner {
             news.push(Drift { owner, entry: Entry { id, version }, deleted: seen == Seen::Deleted });
         }
         state.quiet.retain(|_, quiet| now < quiet.until + quiet.length * 2);
-        (news, state.pending.values().min().copied())
+        state.alarm = state.pending.values().min().copied();
+        (news, state.alarm)
     }
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 
-/// Decides the health of objects in place of the rules of their kind; `None`: the rules of the kind hold.
+/// Decides the health of objects in place of the rules of their kind; `None`: the rules of the kind hold. Whether it is
+/// `None` may depend on `apiVersion` and `kind` only.
 pub type CustomHealth<'a> = dyn Fn(&Value) -> Option<Health> + Send + Sync + 'a;
 
 /// How to wait.

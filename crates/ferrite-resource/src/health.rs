@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::identity::ObjectId;
+
 pub use pods::{PodQuery, evidence};
 
 /// The status of an object, in kstatus' words.
@@ -91,6 +93,26 @@ impl Health {
 pub fn removes_itself(object: &Value) -> bool {
     object.get("kind").and_then(Value::as_str) == Some("Job")
         && object.pointer("/spec/ttlSecondsAfterFinished").is_some_and(|ttl| !ttl.is_null())
+}
+
+/// Whether an object of a kind that is Current stays so until it is changed or deleted: a built-in kind whose health does
+/// not depend on what a controller reports.
+#[must_use]
+pub fn stays_current(id: &ObjectId) -> bool {
+    match id.group.as_str() {
+        "" => !matches!(id.kind.as_str(), "Pod" | "PersistentVolumeClaim" | "ReplicationController" | "Node"),
+        "rbac.authorization.k8s.io"
+        | "storage.k8s.io"
+        | "scheduling.k8s.io"
+        | "node.k8s.io"
+        | "discovery.k8s.io"
+        | "coordination.k8s.io"
+        | "networking.k8s.io"
+        | "admissionregistration.k8s.io" => true,
+        "batch" => id.kind == "CronJob",
+        "policy" => id.kind == "PodDisruptionBudget",
+        _ => false,
+    }
 }
 
 /// What is known beside the object.

@@ -13,7 +13,6 @@ use tokio::{task::AbortHandle, time::sleep};
 
 use super::Inner;
 use crate::{
-    digest::of_live,
     error::ApiError,
     ledger::Kind,
     watch::{Event, Query, events},
@@ -90,7 +89,7 @@ fn take(inner: &Inner, kind: &Kind, listed: &mut HashSet<ObjectId>, event: Event
         }
         Event::Item(object) => {
             let id = id_of(kind, &object);
-            inner.ledger.saw(&id, of_live(&object));
+            inner.ledger.saw(&id, &object);
             inner.noticed(&id);
             listed.insert(id);
         }
@@ -105,7 +104,7 @@ fn take(inner: &Inner, kind: &Kind, listed: &mut HashSet<ObjectId>, event: Event
         }
         Event::Changed(object) => {
             let id = id_of(kind, &object);
-            inner.ledger.saw(&id, of_live(&object));
+            inner.ledger.saw(&id, &object);
             inner.noticed(&id);
             inner.ledger.fresh(kind, Some(TRUSTED));
         }

@@ -15,7 +15,7 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream, FuturesUnordered},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Unready, UnreadyObject, WaitError, WaitOptions, WaitTarget};
@@ -169,6 +169,10 @@ impl Engine<'_> {
             let Some(entry) = self.targets.get(target).map(|target| target.wanted.entry.clone()) else {
                 continue;
             };
+            if self.goal == Goal::Current && self.known_current(&entry) {
+                self.found(target, Health::new(Status::Current, ""));
+                continue;
+            }
             match self.cluster.locate(&entry).await {
                 Ok((_, collection)) => {
                     let group = *index.entry(collection.clone()).or_insert_with(|| {
@@ -194,6 +198,20 @@ impl Engine<'_> {
             } else {
                 self.watch_objects(&collection, &targets);
             }
+        }
+    }
+
+    /// Whether it is known without asking that an object is Current by the rules of its kind, which no expression
+    /// replaces.
+    fn known_current(&self, entry: &Entry) -> bool {
+        let kind = || json!({"apiVersion": entry.api_version(), "kind": entry.id.kind});
+        self.cluster.ledger().is_current(&entry.id, self.cluster.identity)
+            && self.options.custom.is_none_or(|custom| custom(&kind()).is_none())
+    }
+
+    fn found(&mut self, target: usize, health: Health) {
+        if let Some(target) = self.targets.get_mut(target) {
+            target.health = Some(health);
         }
     }
 
@@ -362,7 +380,9 @@ impl Engine<'_> {
             map.insert("apiVersion".to_owned(), entry.api_version().into());
             map.insert("kind".to_owned(), entry.id.kind.clone().into());
         }
-        let found = match self.options.custom.and_then(|custom| custom(&object)) {
+        let custom = self.options.custom.and_then(|custom| custom(&object));
+        let replaced = custom.is_some();
+        let found = match custom {
             Some(health) => health,
             None => {
                 let pods: Vec<Value> = state.pods.iter().flat_map(HashMap::values).cloned().collect();
@@ -372,6 +392,9 @@ impl Engine<'_> {
         state.error = (found.status == Status::Unknown).then(|| found.message.clone());
         state.recheck = found.recheck.and_then(|after| Instant::now().checked_add(after));
         let open = found.status != Status::Current;
+        if !replaced {
+            self.cluster.ledger().judged(&entry.id, self.cluster.identity, &object, !open);
+        }
         state.health = Some(found);
         let query = PodQuery::of(&object).filter(|_| open);
         state.reduced = query.is_some().then(|| reduced(object));

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use ferrite_apply::{Applier, ApplyOptions, Cluster, Done, Drift, TrackerOptions, prune};
+use ferrite_apply::{Applier, ApplyOptions, Cluster, Done, Drift, TrackerOptions, WaitOptions, prune, wait};
 use ferrite_resource::Inventory;
 use serde_json::{Value, json};
 
@@ -85,7 +85,21 @@ async fn while_a_watch_is_in_step_unchanged_objects_cost_no_request() {
         "ConfigMap/default/a unchanged\nDeployment/default/web unchanged"
     );
     assert_eq!(tracked.world.requests.take(), Vec::<String>::new());
+    let targets = || objects().iter().map(entry).collect::<Vec<_>>();
+    let options = WaitOptions::default();
+    wait(&tracked.cluster, targets(), &options, std::future::pending()).await.unwrap();
+    tracked.world.requests.take();
+    wait(&tracked.cluster, targets(), &options, std::future::pending()).await.unwrap();
+    assert_eq!(tracked.world.requests.take(), Vec::<String>::new(), "nor does their health");
     tracked.hears_nothing().await;
+
+    let path = "/apis/apps/v1/namespaces/default/deployments/web/status";
+    tracked.world.edit(path, "x", &json!({"status": {"readyReplicas": 0}})).await;
+    eventually(|| async {
+        wait(&tracked.cluster, targets(), &options, std::future::pending()).await.unwrap();
+        !tracked.world.requests.take().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use ferrite_apply::{Applier, ApplyOptions, Clusters, Done, Step, prune};
+use ferrite_apply::{Applier, ApplyOptions, Done, Step, prune};
+use kube::Client;
 use serde_json::json;
 
 use crate::world::{config_map, entry, owner, prepared, world};
@@ -124,26 +125,21 @@ async fn a_takeover_survives_somebody_who_writes_all_the_time() {
 }
 
 #[tokio::test]
-async fn tenants_act_as_their_service_account_and_clients_are_kept() {
+async fn what_one_identity_was_told_is_not_told_to_another() {
     let world = world().await;
-    let clusters = Clusters::new(world.config.clone(), None).unwrap();
-    let tenant = clusters.as_service_account("default", "tenant").unwrap();
-    let objects = || vec![prepared(config_map("a", &json!({})))];
+    let mut config = world.config.clone();
+    config.auth_info.impersonate = Some("system:serviceaccount:default:tenant".into());
+    let tenant = world.cluster.as_identity(Client::try_from(config).unwrap(), 7);
     let apply = async |cluster| {
+        let objects = vec![prepared(config_map("a", &json!({})))];
         let mut done = Done::default();
-        Applier::new(cluster, ApplyOptions::default())
-            .apply(objects(), &mut done)
-            .await
-            .map(|()| done.changes.to_string())
+        let applied = Applier::new(cluster, ApplyOptions::default()).apply(objects, &mut done).await;
+        applied.map(|()| done.changes.to_string())
     };
     let error = apply(&tenant).await.unwrap_err().to_string();
     assert!(error.starts_with("ConfigMap/default/a dry-run failed (Forbidden): "), "{error}");
     assert!(error.contains("system:serviceaccount:default:tenant"), "{error}");
-    assert_eq!(apply(clusters.local()).await.unwrap(), "ConfigMap/default/a created");
-    assert!(apply(&tenant).await.is_err(), "what the controller was told is not told to a tenant");
-    assert!(clusters.as_service_account("kube-system:x", "y").is_err());
-    let config = world.config.clone();
-    let remote = clusters.remote([1; 32], None, || Ok(config)).unwrap();
-    assert_eq!(apply(&remote).await.unwrap(), "ConfigMap/default/a unchanged");
-    clusters.remote([1; 32], None, || panic!("it is kept")).unwrap();
+    assert_eq!(apply(&world.cluster).await.unwrap(), "ConfigMap/default/a created");
+    assert_eq!(apply(&world.cluster).await.unwrap(), "ConfigMap/default/a unchanged");
+    assert!(apply(&tenant).await.is_err());
 }

@@ -257,6 +257,23 @@ fn kinds_that_need_little() {
 }
 
 #[test]
+fn some_kinds_stay_current() {
+    for (group, kind, expect) in [
+        ("", "ConfigMap", true),
+        ("", "Service", true),
+        ("", "Pod", false),
+        ("apps", "Deployment", false),
+        ("batch", "Job", false),
+        ("batch", "CronJob", true),
+        ("rbac.authorization.k8s.io", "RoleBinding", true),
+        ("apiextensions.k8s.io", "CustomResourceDefinition", false),
+        ("example.org", "ConfigMap", false),
+    ] {
+        assert_eq!(stays_current(&ObjectId::new(group, kind, "n", "x")), expect, "{group}/{kind}");
+    }
+}
+
+#[test]
 fn expressions_replace_the_rules_of_the_kind() {
     let object = |observed: i64| {
         json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed,
