@@ -111,10 +111,9 @@ async fn expressions_and_cancellation_and_jobs_that_remove_themselves() {
     let map = config_map("a", &json!({"phase": "Starting"}));
     let target = entry(&map);
     world.applied(vec![map]).await;
-    let custom = |object: &Value| match object["data"]["phase"].as_str() {
-        Some("Up") => Some(Health::new(Status::Current, "")),
-        Some(_) => Some(Health::new(Status::InProgress, "")),
-        None => None,
+    let custom = |object: &Value| {
+        let status = if object["data"]["phase"] == "Up" { Status::Current } else { Status::InProgress };
+        (object["kind"] == "ConfigMap").then(|| Health::new(status, ""))
     };
     let options = WaitOptions { custom: Some(&custom), ..short(20_000) };
     let cancelled = wait(&world.cluster, vec![target.clone()], &options, async {}).await;
