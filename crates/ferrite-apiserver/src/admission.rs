@@ -53,7 +53,7 @@ pub(crate) fn mutate(writer: &Writer<'_>, object: &mut Value) -> Result<(), ApiE
 
 /// Changes to an object that is being updated.
 pub(crate) fn mutate_update(writer: &Writer<'_>, _live: &Value, object: &mut Value) -> Result<(), ApiError> {
-    if writer.resource.is("apiextensions.k8s.io", "customresourcedefinitions") && writer.sub.is_none() {
+    if writer.resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
         crate::crd::on_update(object);
     }
     Ok(())

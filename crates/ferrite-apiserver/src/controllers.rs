@@ -79,8 +79,8 @@ fn register(server: &Arc<Server>) {
         let local = json!({"type": "Available", "status": "True", "lastTransitionTime": crate::clock::now_text(),
             "reason": "Local", "message": "Local APIServices are always available"});
         let labels = json!({"kube-aggregator.kubernetes.io/automanaged": "onstart"});
-        let spec =
-            json!({"group": group, "version": version, "groupPriorityMinimum": 1000, "versionPriority": 100});
+        let (priority, place) = priority(group, version);
+        let spec = json!({"group": group, "version": version, "groupPriorityMinimum": priority, "versionPriority": place});
         let object = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
             "metadata": {"name": name, "labels": labels}, "spec": spec});
         create(server, SERVICES, "", object);
@@ -88,6 +88,32 @@ fn register(server: &Arc<Server>) {
             service["status"]["conditions"] = json!([local])
         });
     }
+}
+
+/// The priorities of a group and of its version, as the real aggregator has them.
+fn priority(group: &str, version: &str) -> (u32, u32) {
+    let group = match group {
+        "" => return (18000, 1),
+        "events.k8s.io" => return (17750, 5),
+        "apps" => 17800,
+        "authentication.k8s.io" => 17700,
+        "authorization.k8s.io" => 17600,
+        "autoscaling" => 17500,
+        "batch" => 17400,
+        "certificates.k8s.io" => 17300,
+        "networking.k8s.io" => 17200,
+        "policy" => 17100,
+        "rbac.authorization.k8s.io" => 17000,
+        "storage.k8s.io" => 16800,
+        "admissionregistration.k8s.io" | "apiextensions.k8s.io" => 16700,
+        "scheduling.k8s.io" => 16600,
+        "coordination.k8s.io" => 16500,
+        "node.k8s.io" => 16300,
+        "discovery.k8s.io" => 16200,
+        "flowcontrol.apiserver.k8s.io" => 16100,
+        _ => return (1000, 100),
+    };
+    (group, if version == "v2" { 30 } else { 15 })
 }
 
 const SERVICES: &str = "apiregistration.k8s.io/apiservices";

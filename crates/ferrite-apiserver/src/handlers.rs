@@ -39,7 +39,11 @@ pub(crate) async fn handle(server: &Arc<Server>, mut call: Call) -> Response<Bod
         Ok(()) => dispatch(server, &call).await,
         Err(error) => Err(error),
     };
-    let mut response = result.unwrap_or_else(|error| respond::error(&error));
+    let mut response = result.unwrap_or_else(|error| {
+        let only_protobuf =
+            call.header("accept").is_some_and(|a| a.trim() == "application/vnd.kubernetes.protobuf");
+        respond::error(&error, only_protobuf && error.code() == 406)
+    });
     respond::warn(&mut response, &call.take_warnings());
     response
 }

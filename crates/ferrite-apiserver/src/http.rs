@@ -87,7 +87,7 @@ async fn answer(server: &Arc<Server>, request: Request<Incoming>, peer: SocketAd
     let (parts, body) = request.into_parts();
     let body = match read_body(body).await {
         Ok(body) => body,
-        Err(error) => return respond::error(&error),
+        Err(error) => return respond::error(&error, false),
     };
     let call = request::Call::new(parts, body, peer);
     let head = call.method == http::Method::HEAD;

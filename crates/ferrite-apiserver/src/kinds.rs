@@ -138,8 +138,14 @@ pub(crate) fn on_create(resource: &Resource, object: &mut Value) {
 
 /// What an update sets besides metadata.
 pub(crate) fn on_update(resource: &Resource, sub: Option<&str>, live: &Value, object: &mut Value) {
+    if resource.is("", "services") && sub.is_none() {
+        addresses::forget(live, object);
+    }
     if !counts_generations(resource) || !matches!(sub, None | Some("scale")) {
         return;
+    }
+    if resource.is("apps", "daemonsets") {
+        template_generation(live, object);
     }
     let annotated = resource.is("apps", "deployments")
         && live["metadata"]["annotations"] != object["metadata"]["annotations"];
@@ -147,6 +153,51 @@ pub(crate) fn on_update(resource: &Resource, sub: Option<&str>, live: &Value, ob
         let next = live["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
         object["metadata"]["generation"] = next.into();
     }
+}
+
+/// An annotation counts the templates of a DaemonSet.
+fn template_generation(live: &Value, object: &mut Value) {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let before = text(&live["metadata"]["annotations"], COUNT).parse::<u64>().unwrap_or(1);
+    let changed = live["spec"]["template"] != object["spec"]["template"];
+    let count = if changed { before + 1 } else { before };
+    object["metadata"]["annotations"][COUNT] = count.to_string().into();
+}
+
+/// What Kubernetes warns about although it takes it.
+pub(crate) fn warnings(resource: &Resource, o: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    let spread = |spec: &Value, at: &str, out: &mut Vec<String>| {
+        for (i, constraint) in crate::json::items(&spec["topologySpreadConstraints"]).iter().enumerate() {
+            if constraint["labelSelector"].is_null() {
+                let field = format!("{at}.topologySpreadConstraints[{i}].labelSelector");
+                out.push(format!("{field}: a null labelSelector results in matching no pod"));
+            }
+        }
+    };
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "services") if o["spec"]["trafficDistribution"] == "PreferClose" => {
+            out.push(
+                "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+            );
+        }
+        ("", "secrets") if o["type"] == "kubernetes.io/tls" => {
+            use base64::Engine as _;
+            let data = base64::engine::general_purpose::STANDARD
+                .decode(text(&o["data"], "tls.crt"))
+                .unwrap_or_default();
+            if !String::from_utf8_lossy(&data).contains("-----BEGIN") {
+                out.push("tls: failed to find any PEM data in certificate input".to_owned());
+            }
+        }
+        ("", "pods") => spread(&o["spec"], "spec", &mut out),
+        ("", "podtemplates") => spread(&o["template"]["spec"], "template.spec", &mut out),
+        ("apps", _) | ("batch", "jobs") => {
+            spread(&o["spec"]["template"]["spec"], "spec.template.spec", &mut out)
+        }
+        _ => {}
+    }
+    out
 }
 
 fn namespace(object: &mut Value) {

@@ -38,6 +38,7 @@ mod json;
 mod kinds;
 mod merge;
 mod openapi;
+mod protobuf;
 mod quantity;
 mod rbac;
 mod resources;

@@ -56,7 +56,9 @@ fn document<'a>(
         paths.insert(path, operations);
     }
     if paths.is_empty() {
-        return Ok(page_not_found());
+        let mut nothing = respond::bytes(StatusCode::NOT_FOUND, "", "");
+        nothing.headers_mut().remove(http::header::CONTENT_TYPE);
+        return Ok(nothing);
     }
     let document = json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": {}}});
     let body = document.to_string();

@@ -110,3 +110,55 @@ pub(crate) fn format(quantity: Quantity, binary: bool) -> String {
 pub(crate) fn format_like(quantity: Quantity, like: &str) -> String {
     format(quantity, like.ends_with('i'))
 }
+
+/// The canonical text of a quantity, or `None` when it is none or written with an exponent.
+pub(crate) fn canonical(value: &serde_json::Value) -> Option<String> {
+    let text = match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let exponent = text.contains(['e', 'E']) && !text.ends_with('E') && !text.ends_with("Ei");
+    if exponent {
+        return value.is_number().then_some(text);
+    }
+    Quantity::parse(&text).map(|q| format_like(q, &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Quantity, canonical};
+
+    #[test]
+    fn canonical_forms() {
+        for (given, wanted) in [
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("0.5", "500m"),
+            ("2000", "2k"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("100Mi", "100Mi"),
+            ("0", "0"),
+            ("1024", "1024"),
+            ("-1", "-1"),
+            ("1M", "1M"),
+            ("10n", "10n"),
+        ] {
+            assert_eq!(canonical(&json!(given)).as_deref(), Some(wanted), "{given}");
+        }
+        assert_eq!(canonical(&json!(2)).as_deref(), Some("2"));
+        assert_eq!(canonical(&json!("nope")), None);
+    }
+
+    #[test]
+    fn order() {
+        let parse = |t: &str| Quantity::parse(t).expect("a quantity");
+        assert!(parse("1Gi") > parse("1G"));
+        assert_eq!(parse("1e3"), parse("1k"));
+        assert_eq!(Quantity::parse("1.2.3"), None);
+        assert_eq!(Quantity::parse("9999999999999999999999999999"), None);
+    }
+}

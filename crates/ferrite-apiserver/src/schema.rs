@@ -26,6 +26,7 @@ pub(crate) fn complete(resource: &Resource, object: &mut Value) {
             crate::kinds::metadata::tidy(object);
         }
         None => {
+            quantities(of(resource), object);
             crate::kinds::defaults::apply(&resource.group, &resource.version, &resource.kind, object);
             ferrite_schema::normalize(of(resource), object);
         }
@@ -43,6 +44,27 @@ fn whole_numbers(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(whole_numbers),
         Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Quantities in their canonical form: `1000m` is `1`, `1024Mi` is `1Gi`.
+fn quantities(ty: &Type, value: &mut Value) {
+    if ty.kind == ferrite_schema::Kind::Quantity {
+        if let Some(canonical) = crate::quantity::canonical(value) {
+            *value = canonical.into();
+        }
+        return;
+    }
+    match value {
+        Value::Object(object) => {
+            for (key, v) in object.iter_mut() {
+                if let Some(child) = ty.child(key) {
+                    quantities(child, v);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| quantities(ty.item(), v)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -132,4 +154,12 @@ impl From<Problem> for Cause {
     fn from(problem: Problem) -> Self {
         Self { reason: problem.reason, message: problem.message, field: problem.field }
     }
+}
+
+/// Why the object cannot be decoded as the built-in kind that it says it is.
+pub(crate) fn base64_error(object: &Value, served: &crate::resources::Served) -> Option<String> {
+    let (version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
+    let (group, version) = crate::resources::split_group_version(version);
+    let resource = served.by_kind(group, version, kind).filter(|r| r.custom.is_none())?;
+    decode_error(resource, object)
 }

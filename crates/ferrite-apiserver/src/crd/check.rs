@@ -117,6 +117,14 @@ fn versions(o: &Value, out: &mut Vec<Cause>) {
             );
         }
         let schema = &version["schema"]["openAPIV3Schema"];
+        if i == 0 || !same("selectableFields") {
+            selectable(
+                &version["selectableFields"],
+                schema,
+                &place("selectableFields", "selectableFields"),
+                out,
+            );
+        }
         if !schema.is_object() {
             out.push(Cause::required(format!("{at}.schema.openAPIV3Schema"), "schemas are required"));
         } else if !shared || i == 0 {
@@ -137,6 +145,33 @@ fn versions(o: &Value, out: &mut Vec<Cause>) {
     }
 }
 
+fn selectable(value: &Value, schema: &Value, at: &str, out: &mut Vec<Cause>) {
+    for (i, field) in items(value).iter().enumerate() {
+        let path = text(field, "jsonPath");
+        let field = format!("{at}[{i}].jsonPath");
+        if path.is_empty() {
+            out.push(Cause::required(field, ""));
+            continue;
+        }
+        let known = ferrite_schema::field_at(schema, path).filter(|_| !path.starts_with(".metadata"));
+        match known {
+            None => out.push(Cause::invalid(
+                field,
+                &path.into(),
+                "is an invalid path: does not refer to a valid field",
+            )),
+            Some(found) if !matches!(text(found, "type"), "string" | "integer" | "boolean") => {
+                out.push(Cause::invalid(
+                    field,
+                    &path.into(),
+                    "must point to a field of type string, boolean or integer",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
 fn subresources(value: &Value, at: &str, out: &mut Vec<Cause>) {
     let scale = &value["scale"];
     if !scale.is_object() {
@@ -147,6 +182,8 @@ fn subresources(value: &Value, at: &str, out: &mut Vec<Cause>) {
         let field = format!("{at}.scale.{key}");
         if path.is_empty() {
             out.push(Cause::required(field, ""));
+        } else if !path.starts_with('.') {
+            out.push(Cause::invalid(field, &path.into(), "must be a simple json path starting with ."));
         } else if !path.starts_with(&format!("{prefix}.")) {
             out.push(Cause::invalid(field, &path.into(), &format!("should be a json path under {prefix}")));
         }
@@ -204,11 +241,12 @@ fn conversion(value: &Value, out: &mut Vec<Cause>) {
     let webhook = &value["webhook"];
     match text(value, "strategy") {
         "None" => {
-            if webhook.is_object() {
-                out.push(Cause::forbidden(
-                    "spec.conversion.webhook",
-                    "should not be set when strategy is not set to Webhook",
-                ));
+            let why = "should not be set when strategy is not set to Webhook";
+            if webhook["clientConfig"].is_object() {
+                out.push(Cause::forbidden("spec.conversion.webhookClientConfig", why));
+            }
+            if !is_empty(&webhook["conversionReviewVersions"]) {
+                out.push(Cause::forbidden("spec.conversion.conversionReviewVersions", why));
             }
         }
         "Webhook" => {
@@ -218,8 +256,12 @@ fn conversion(value: &Value, out: &mut Vec<Cause>) {
                     "required when strategy is set to Webhook",
                 ));
             }
-            if is_empty(&webhook["conversionReviewVersions"]) {
+            let versions = &webhook["conversionReviewVersions"];
+            if is_empty(versions) {
                 out.push(Cause::required("spec.conversion.conversionReviewVersions", ""));
+            } else if !items(versions).iter().any(|v| v == "v1" || v == "v1beta1") {
+                let why = "must include at least one of v1, v1beta1";
+                out.push(Cause::invalid("spec.conversion.conversionReviewVersions", versions, why));
             }
         }
         other => {

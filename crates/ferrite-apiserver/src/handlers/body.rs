@@ -23,6 +23,10 @@ pub(crate) fn read(scope: &Scope<'_>) -> Result<Decoded, ApiError> {
     match media {
         "" | "application/json" => from_json(scope),
         "application/yaml" => from_yaml(scope),
+        "application/vnd.kubernetes.protobuf" if scope.resource.custom.is_none() => {
+            let value = crate::protobuf::decode(&scope.call.body).ok_or_else(|| unsupported(scope))?;
+            Ok(Decoded { value, doubled: Vec::new() })
+        }
         _ => Err(unsupported(scope)),
     }
 }

@@ -124,11 +124,17 @@ impl Patch {
         if !new.is_object() {
             return Err(invalid_patch(&shown(), "Object 'Kind' is missing"));
         }
+        // The data are decoded before the kind is looked at.
+        if let Some(why) = schema::base64_error(&new, &scope.server.registry.served()) {
+            let why = if self.language == Language::Strategic { restored(&why) } else { why };
+            return Err(invalid_patch(&shown(), &why));
+        }
         body::check_kind(scope, &mut new).map_err(|e| {
             let why = e.message().split_once(": ").map_or(e.message(), |(_, why)| why).to_owned();
             invalid_patch(&shown(), &why)
         })?;
         if let Some(why) = schema::decode_error(resource, &new) {
+            let why = if self.language == Language::Strategic { restored(&why) } else { why };
             return Err(invalid_patch(&shown(), &why));
         }
         let mut complaints: Vec<String> =
@@ -136,6 +142,18 @@ impl Patch {
         complaints.extend(schema::unknown_fields(resource, &new));
         body::complain(scope, validation, &complaints, |why| invalid_patch(&shown(), why))?;
         Ok(new)
+    }
+}
+
+/// A strategic patch is turned into the Go object by another decoder, which words mismatches of shape in its own way.
+fn restored(why: &str) -> String {
+    let into = |found: &str| why.starts_with(&format!("json: cannot unmarshal {found} into"));
+    let list = why.contains(" of type []");
+    match () {
+        () if list && into("object") => "cannot restore slice from map".to_owned(),
+        () if list && into("string") => "cannot restore slice from string".to_owned(),
+        () if !list && into("array") => "cannot restore struct from: slice".to_owned(),
+        () => why.to_owned(),
     }
 }
 
@@ -157,7 +175,7 @@ fn go_map(value: &Value) -> String {
     }
 }
 
-fn read_apply(scope: &Scope<'_>) -> Result<Value, ApiError> {
+fn read_apply(scope: &Scope<'_>, validation: Validation) -> Result<Value, ApiError> {
     let text = std::str::from_utf8(&scope.call.body)
         .map_err(|_| ApiError::bad_request("error decoding YAML: invalid UTF-8"))?;
     let (mut value, doubled) = match json::parse(&scope.call.body) {
@@ -165,7 +183,10 @@ fn read_apply(scope: &Scope<'_>) -> Result<Value, ApiError> {
         Ok(_) | Err(_) => crate::yaml::parse(text)
             .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?,
     };
-    if !doubled.is_empty() {
+    if validation == Validation::Warn {
+        doubled.iter().for_each(|line| scope.call.warn(line.as_str()));
+    }
+    if !doubled.is_empty() && validation == Validation::Strict {
         return Err(ApiError::bad_request(format!(
             "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
             doubled.join("\n  ")
@@ -176,13 +197,11 @@ fn read_apply(scope: &Scope<'_>) -> Result<Value, ApiError> {
     }
     for key in ["apiVersion", "kind"] {
         if text_of(&value, key).is_empty() {
-            let (group_version, kind) = (scope.resource.group_version(), &scope.resource.kind);
             let message = format!(
                 "invalid object type: {}, Kind={}",
                 text_of(&value, "apiVersion"),
                 text_of(&value, "kind")
             );
-            let _ = (group_version, kind);
             return Err(ApiError::bad_request(message));
         }
     }
@@ -194,6 +213,11 @@ fn read_apply(scope: &Scope<'_>) -> Result<Value, ApiError> {
     Ok(value)
 }
 
+/// `/v1` or `apps/v1`, as Go prints a group and version.
+fn go_version(version: &str) -> String {
+    if version.contains('/') { version.to_owned() } else { format!("/{version}") }
+}
+
 fn text_of<'v>(value: &'v Value, key: &str) -> &'v str {
     text(value, key)
 }
@@ -203,7 +227,7 @@ fn apply(
     options: Options,
     sub: Option<&str>,
 ) -> Result<super::perform::Outcome, ApiError> {
-    let patch = read_apply(scope)?;
+    let patch = read_apply(scope, options.validation)?;
     let metadata = &patch["metadata"];
     if !json::is_empty(&metadata["managedFields"]) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -277,7 +301,16 @@ fn merged(writer: &Writer<'_>, live: Option<&Value>, patch: &Value) -> Result<Va
             live.map(|l| l["metadata"]["resourceVersion"].clone()).unwrap_or_default();
     }
     if let Some(why) = schema::decode_error(writer.resource, &value) {
-        return Err(ApiError::bad_request(why));
+        let (namespace, name) = (text(&patch["metadata"], "namespace"), text(&patch["metadata"], "name"));
+        let kind = format!("{}, Kind={}", go_version(&writer.resource.group_version()), writer.resource.kind);
+        return Err(ApiError::new(
+            500,
+            "",
+            format!(
+                "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured object to {kind}: error decoding from json: {why}"
+            ),
+            None,
+        ));
     }
     Ok(value)
 }

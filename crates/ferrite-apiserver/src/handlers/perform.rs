@@ -140,9 +140,7 @@ impl<'a> Writer<'a> {
 
     /// Name and namespace: from the body, the path, or made up.
     fn place(&self, object: &mut Value) -> Result<(), ApiError> {
-        if !text(&object["metadata"], "resourceVersion").is_empty()
-            && text(&object["metadata"], "resourceVersion") != "0"
-        {
+        if text(&object["metadata"], "resourceVersion").parse::<u64>().is_ok_and(|v| v != 0) {
             return Err(ApiError::new(
                 500,
                 "",
@@ -193,6 +191,7 @@ impl<'a> Writer<'a> {
         }
         crate::rbac::escalation::check(self, object)?;
         metadata::warnings(live, object).iter().for_each(|w| self.warn(w));
+        kinds::warnings(self.resource, object).iter().for_each(|w| self.warn(w));
         if causes.is_empty() { Ok(()) } else { Err(self.invalid(text(&object["metadata"], "name"), &causes)) }
     }
 

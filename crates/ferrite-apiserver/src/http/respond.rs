@@ -102,8 +102,14 @@ pub(crate) fn encoded(code: u16, format: Format, json: Bytes) -> Response<Body> 
     }
 }
 
-pub(crate) fn error(error: &ApiError) -> Response<Body> {
-    let mut response = document(error.code(), Format::Json, &error.body());
+/// A refusal; in protobuf for the few clients that read nothing else.
+pub(crate) fn error(error: &ApiError, protobuf: bool) -> Response<Body> {
+    let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = if protobuf {
+        bytes(code, "application/vnd.kubernetes.protobuf", crate::protobuf::encode_status(&error.body()))
+    } else {
+        document(error.code(), Format::Json, &error.body())
+    };
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }

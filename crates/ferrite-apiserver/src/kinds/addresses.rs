@@ -205,7 +205,6 @@ impl Allocations {
 }
 
 fn families(live: Option<&Value>, service: &mut Value) {
-    forget(live, service);
     let spec = &mut service["spec"];
     if spec["type"] == "ExternalName" {
         if live.is_some_and(|l| {
@@ -226,8 +225,7 @@ fn families(live: Option<&Value>, service: &mut Value) {
 }
 
 /// Takes away what only the old type had, unless the client changed it.
-fn forget(live: Option<&Value>, service: &mut Value) {
-    let Some(live) = live else { return };
+pub(crate) fn forget(live: &Value, service: &mut Value) {
     let (was, is) = (text(&live["spec"], "type").to_owned(), text(&service["spec"], "type").to_owned());
     let outside = |t: &str| matches!(t, "NodePort" | "LoadBalancer");
     let mut lost: Vec<&str> = Vec::new();

@@ -128,6 +128,13 @@ fn service(o: &mut Value) {
         }
     });
     let kind = text(spec, "type").to_owned();
+    let ingress = o["status"]["loadBalancer"].get_mut("ingress");
+    for ingress in ingress.and_then(Value::as_array_mut).into_iter().flatten() {
+        if !text(ingress, "ip").is_empty() {
+            set(ingress, "ipMode", "VIP");
+        }
+    }
+    let spec = child(o, "spec");
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer")
         || kind == "ClusterIP" && !is_empty(&spec["externalIPs"])
     {
@@ -220,6 +227,7 @@ fn job(spec: &mut Value, whole: bool) {
         }
         set(spec, "completionMode", "NonIndexed");
         set(spec, "suspend", false);
+        set(spec, "manualSelector", false);
         let default = if spec["podFailurePolicy"].is_object() { "Failed" } else { "TerminatingOrFailed" };
         set(spec, "podReplacementPolicy", default);
         if spec["podFailurePolicy"].is_object() {

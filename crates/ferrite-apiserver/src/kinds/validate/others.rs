@@ -177,7 +177,7 @@ fn backend(backend: &Value, at: &str, out: &mut Vec<Cause>) {
     let (number, named) =
         (service["port"]["number"].as_i64().unwrap_or_default(), text(&service["port"], "name"));
     if number == 0 && named.is_empty() {
-        out.push(Cause::required(format!("{at}.service"), "port name or number is required"));
+        out.push(Cause::required(at, "port name or number is required"));
     } else if named.is_empty() {
         super::port_number(&format!("{at}.service.port.number"), &service["port"]["number"], out);
     }

@@ -153,12 +153,6 @@ fn container(container: &Value, at: &str, volumes: &[&str], out: &mut Vec<Cause>
     let image = text(container, "image");
     if image.is_empty() {
         out.push(Cause::required(format!("{at}.image"), ""));
-    } else if image.trim() != image {
-        out.push(Cause::invalid(
-            format!("{at}.image"),
-            &image.into(),
-            "must not have leading or trailing whitespace",
-        ));
     }
     if !container["imagePullPolicy"].is_null() {
         unsupported(

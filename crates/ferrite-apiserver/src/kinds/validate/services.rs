@@ -133,7 +133,7 @@ fn ports(spec: &Value, headless: bool, out: &mut Vec<Cause>) {
         }
         let key = (text(port, "protocol"), port["port"].as_i64());
         if seen.contains(&key) && !headless {
-            let shown = json!({"Name": name, "Protocol": key.0, "AppProtocol": port["appProtocol"], "Port": key.1,
+            let shown = json!({"Name": "", "Protocol": key.0, "AppProtocol": port["appProtocol"], "Port": key.1,
                 "TargetPort": 0, "NodePort": 0});
             out.push(Cause::duplicate(at, &shown));
         }

@@ -238,6 +238,18 @@ fn job(live: Option<&Value>, spec: &Value, out: &mut Vec<Cause>) {
     let Some(live) = live else { return };
     let old = &live["spec"];
     immutable("spec.selector", &old["selector"], &spec["selector"], out);
+    if spec["manualSelector"] != true && old["selector"] != spec["selector"] {
+        // The update's own check repeats the one of the labels.
+        let labels = &spec["template"]["metadata"]["labels"];
+        out.push(Cause::invalid("spec.selector", &spec["selector"], "`selector` not auto-generated"));
+        if !selects(&spec["selector"], labels) {
+            out.push(Cause::invalid(
+                "spec.template.metadata.labels",
+                labels,
+                "`selector` does not match template `labels`",
+            ));
+        }
+    }
     immutable("spec.completionMode", &old["completionMode"], &spec["completionMode"], out);
     if old["completionMode"] != "Indexed" || spec["completions"] != spec["parallelism"] {
         immutable("spec.completions", &old["completions"], &spec["completions"], out);
@@ -275,14 +287,13 @@ fn cron_job(o: &Value, out: &mut Vec<Cause>) {
         out.push(Cause::invalid("spec.schedule", &schedule.into(), &why));
     }
     if let Some(zone) = spec["timeZone"].as_str() {
-        let known = jiff::tz::db().get(zone).is_ok() && !zone.eq_ignore_ascii_case("local");
         if zone.is_empty() {
             out.push(Cause::invalid(
                 "spec.timeZone",
                 &zone.into(),
                 "timeZone must be nil or non-empty string",
             ));
-        } else if !known && !matches!(zone, "UTC" | "Etc/UTC") {
+        } else if !is_time_zone(zone) {
             out.push(Cause::invalid("spec.timeZone", &zone.into(), &format!("unknown time zone {zone}")));
         }
     }
@@ -299,6 +310,32 @@ fn cron_job(o: &Value, out: &mut Vec<Cause>) {
             &job["selector"],
             "`selector` will be auto-generated",
         ));
+    }
+}
+
+/// Whether a name is one of the time zone database: by its area, which is enough to tell typing errors.
+fn is_time_zone(name: &str) -> bool {
+    const AREAS: [&str; 14] = [
+        "Africa",
+        "America",
+        "Antarctica",
+        "Arctic",
+        "Asia",
+        "Atlantic",
+        "Australia",
+        "Brazil",
+        "Canada",
+        "Etc",
+        "Europe",
+        "Indian",
+        "Pacific",
+        "US",
+    ];
+    const SINGLE: [&str; 12] =
+        ["UTC", "GMT", "EST", "MST", "HST", "CET", "EET", "MET", "WET", "Japan", "Israel", "Turkey"];
+    match name.split_once('/') {
+        Some((area, place)) => AREAS.contains(&area) && place.starts_with(|c: char| c.is_ascii_uppercase()),
+        None => SINGLE.contains(&name),
     }
 }
 
