@@ -6,6 +6,7 @@ mod definitions;
 mod facts;
 mod former;
 mod page;
+mod reference;
 mod structural;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use facts::facts;
 pub use page::versions_page;
+pub use reference::reference_pages;
 
 /// Every definition as YAML, one document each.
 pub const ALL: &[&str] = &[

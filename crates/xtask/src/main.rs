@@ -18,7 +18,7 @@ struct Args {
 enum Task {
     /// Check layers, lints, dependency declarations and file sizes.
     Tidy,
-    /// Write generated files: crds/ and docs/api-versions.md.
+    /// Write generated files: crds/, docs/api/ and docs/api-versions.md.
     Gen {
         /// Write nothing; fail when a file is stale.
         #[arg(long)]

@@ -210,7 +210,7 @@ impl Definition {
         }))
     }
 
-    fn names(&self) -> Map<String, Value> {
+    pub(super) fn names(&self) -> Map<String, Value> {
         let mut names =
             self.base.pointer("/spec/names").and_then(Value::as_object).cloned().unwrap_or_default();
         names.insert("listKind".to_owned(), format!("{}List", self.kind()).into());

@@ -58,3 +58,18 @@ fn what_go_refuses_is_refused_with_a_hint() {
 fn negative_durations_become_no_wait() {
     assert_eq!("-5s".parse::<Duration>().unwrap().to_std(), std::time::Duration::ZERO);
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_is_written_reads_back(nanos: i64) {
+        let duration = Duration::from_nanos(nanos);
+        proptest::prop_assert_eq!(duration.to_string().parse::<Duration>(), Ok(duration));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[-+0-9.a-zµ ]{0,40}|\\PC{0,20}") {
+        if let Ok(duration) = text.parse::<Duration>() {
+            proptest::prop_assert_eq!(duration.to_string().parse::<Duration>(), Ok(duration));
+        }
+    }
+}
