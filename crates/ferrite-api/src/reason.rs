@@ -46,6 +46,8 @@ wire_enum! {
         AuthenticationFailed = "AuthenticationFailed",
         /// A signature is missing or wrong.
         VerificationError = "VerificationError",
+        /// The stored artifact is not what its digest says.
+        ArtifactVerificationFailed = "ArtifactVerificationFailed",
         /// A directory could not be made.
         DirectoryCreationFailed = "DirectoryCreationFailed",
         /// A file could not be examined.
@@ -82,6 +84,18 @@ wire_enum! {
         GitOperationSucceeded = "GitOperationSucceeded",
         /// Git failed.
         GitOperationFailed = "GitOperationFailed",
+        /// The repository has no commits.
+        EmptyGitRepository = "EmptyGitRepository",
+        /// The file .sourceignore could not be read.
+        SourceIgnoreError = "SourceIgnoreError",
+        /// `verify.mode` is not known.
+        InvalidVerificationMode = "InvalidVerificationMode",
+        /// What was fetched is neither the commit nor the tag that has to be signed.
+        InvalidGitObject = "InvalidGitObject",
+        /// The commit's signature is missing, wrong or of an unknown key.
+        InvalidCommitSignature = "InvalidCommitSignature",
+        /// The tag's signature is missing, wrong or of an unknown key.
+        InvalidTagSignature = "InvalidTagSignature",
         /// An include changed.
         IncludeChange = "IncludeChange",
         /// An include points out of the artifact.
@@ -170,6 +184,10 @@ wire_enum! {
         UninstallFailed = "UninstallFailed",
         /// The chart's source is not ready.
         SourceNotReady = "SourceNotReady",
+        /// The release's HelmChart could not be made or changed.
+        HelmChartSyncErr = "HelmChartSyncErr",
+        /// The release's HelmChart was deleted.
+        HelmChartDeleted = "HelmChartDeleted",
         /// The values could not be put together.
         ValuesError = "ValuesError",
         /// The chart could not be changed for this release.

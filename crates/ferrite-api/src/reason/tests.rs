@@ -2,23 +2,27 @@ use super::*;
 
 /// Every reason of Flux 2.9's controllers, sorted.
 const FLUX: &str = "
-    AccessDenied AcquireLockFailed ArchiveOperationFailed ArtifactFailed ArtifactUpToDate AuthenticationFailed
-    AwaitingTests BucketOperationFailed BucketOperationSucceeded BuildFailed CacheOperationFailed ChartMutateError
-    ChartPackageError ChartPackageSucceeded ChartPullError ChartPullSucceeded ChartVerificationError
-    ConfigFactoryErr CopyFailure DependencyBuildError DependencyNotReady DirectoryCreationFailed DriftDetected
-    FactoryError Failed Failure FeatureGateDisabled GarbageCollectionFailed GarbageCollectionSucceeded
-    GitOperationFailed GitOperationSucceeded HealthCheckCanceled HealthCheckFailed IllegalPath ImageURLInvalid
-    IncludeChange IndexationFailed Initialized InstallFailed InstallSucceeded IntervalNotConfigured
-    InvalidCELExpression InvalidChartReference InvalidConfig InvalidPath InvalidPolicy InvalidPolicySelector
-    InvalidProviderConfiguration InvalidSTSConfiguration InvalidSourceConfiguration InvalidUpdateStrategy
-    InventoryBuildFailed MetadataAppendFailed MetadataPatchError MissingRollbackTarget NamespaceCheckSkipped
-    NewArtifact NewChart NewRevision NoArtifact NoDriftDetected NoSourceArtifact NotFound NotificationDispatchFailed
+    AccessDenied AcquireLockFailed ArchiveOperationFailed ArtifactFailed ArtifactUpToDate
+    ArtifactVerificationFailed AuthenticationFailed AwaitingTests BucketOperationFailed
+    BucketOperationSucceeded BuildFailed CacheOperationFailed ChartMutateError ChartPackageError
+    ChartPackageSucceeded ChartPullError ChartPullSucceeded ChartVerificationError ConfigFactoryErr
+    CopyFailure DependencyBuildError DependencyNotReady DirectoryCreationFailed DriftDetected
+    EmptyGitRepository FactoryError Failed Failure FeatureGateDisabled GarbageCollectionFailed
+    GarbageCollectionSucceeded GitOperationFailed GitOperationSucceeded HealthCheckCanceled
+    HealthCheckFailed HelmChartDeleted HelmChartSyncErr IllegalPath ImageURLInvalid IncludeChange
+    IndexationFailed Initialized InstallFailed InstallSucceeded IntervalNotConfigured InvalidCELExpression
+    InvalidChartReference InvalidCommitSignature InvalidConfig InvalidGitObject InvalidPath InvalidPolicy
+    InvalidPolicySelector InvalidProviderConfiguration InvalidSTSConfiguration InvalidSourceConfiguration
+    InvalidTagSignature InvalidUpdateStrategy InvalidVerificationMode InventoryBuildFailed
+    MetadataAppendFailed MetadataPatchError MissingRollbackTarget NamespaceCheckSkipped NewArtifact NewChart
+    NewRevision NoArtifact NoDriftDetected NoSourceArtifact NotFound NotificationDispatchFailed
     OCIArtifactLayerOperationFailed OCIArtifactPullFailed PatchOperationFailed PendingRelease Progressing
-    ProgressingWithRetry PruneFailed RESTClientError ReadOperationFailed Ready ReconcileError ReconciliationDisabled
-    ReconciliationFailed ReconciliationSucceeded RemovedTemplateField ResolvedDependencies ResourceManagerError
-    RetriesExceeded RollbackFailed RollbackSucceeded SourceFetchFailed SourceManagerFailed SourceNotReady
-    SourceUnavailable StatOperationFailed StateError Succeeded Suspended SymlinkUpdateFailed TestFailed
-    TestSucceeded TokenNotFound URLInvalid UninstallFailed UninstallSucceeded UnsupportedSourceKind UpdateFailed
+    ProgressingWithRetry PruneFailed RESTClientError ReadOperationFailed Ready ReconcileError
+    ReconciliationDisabled ReconciliationFailed ReconciliationSucceeded RemovedTemplateField
+    ResolvedDependencies ResourceManagerError RetriesExceeded RollbackFailed RollbackSucceeded
+    SourceFetchFailed SourceIgnoreError SourceManagerFailed SourceNotReady SourceUnavailable
+    StatOperationFailed StateError Succeeded Suspended SymlinkUpdateFailed TestFailed TestSucceeded
+    TokenNotFound URLInvalid UninstallFailed UninstallSucceeded UnsupportedSourceKind UpdateFailed
     UpgradeFailed UpgradeSucceeded ValidationFailed ValuesError ValuesFilesError VerificationError
 ";
 
