@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use clap::Parser;
 use ferrite_runtime::flags::{CommonFlags, GoDuration};
 
-use crate::Config;
+use crate::{Config, HelmLimits};
 
 /// The feature gates of source-controller and their defaults.
 pub const FEATURE_GATES: &[(&str, bool)] =
@@ -90,10 +90,10 @@ impl Args {
             artifact_retention_ttl,
             artifact_retention_records,
             artifact_digest_algo,
-            // These kinds are not reconciled here yet; their flags parse so that a patched Deployment starts.
-            helm_index_max_size: _,
-            helm_chart_max_size: _,
-            helm_chart_file_max_size: _,
+            helm_index_max_size,
+            helm_chart_max_size,
+            helm_chart_file_max_size,
+            // Indexes are read from the storage where they are needed; there is no cache to bound.
             helm_cache_max_size: _,
             helm_cache_ttl: _,
             helm_cache_purge_interval: _,
@@ -113,6 +113,11 @@ impl Args {
             retention_records: artifact_retention_records,
             digest_algorithm: artifact_digest_algo,
             requeue_dependency: requeue_dependency.0,
+            helm: HelmLimits {
+                index_bytes: helm_index_max_size,
+                chart_bytes: helm_chart_max_size,
+                chart_file_bytes: helm_chart_file_max_size,
+            },
         }
     }
 }

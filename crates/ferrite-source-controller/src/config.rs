@@ -25,6 +25,26 @@ pub struct Config {
     pub digest_algorithm: String,
     /// When an object is looked at again whose dependency is not ready.
     pub requeue_dependency: Duration,
+    /// Bounds on what Helm repositories may send.
+    pub helm: HelmLimits,
+}
+
+/// Bounds on what Helm repositories may send, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HelmLimits {
+    /// An index.
+    pub index_bytes: u64,
+    /// A chart's archive.
+    pub chart_bytes: u64,
+    /// One file of a chart.
+    pub chart_file_bytes: u64,
+}
+
+impl Default for HelmLimits {
+    /// Flux's: 50 MiB, 10 MiB, 5 MiB.
+    fn default() -> Self {
+        Self { index_bytes: 50 << 20, chart_bytes: 10 << 20, chart_file_bytes: 5 << 20 }
+    }
 }
 
 impl Config {
@@ -41,6 +61,7 @@ impl Config {
             retention_records: 2,
             digest_algorithm: "sha256".to_owned(),
             requeue_dependency: REQUEUE_DEPENDENCY,
+            helm: HelmLimits::default(),
         }
     }
 

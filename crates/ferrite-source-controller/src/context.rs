@@ -11,7 +11,7 @@ use kube::{Api, core::NamespaceResourceScope};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Config, polls::Polls};
+use crate::{Config, HelmLimits, polls::Polls};
 
 /// How long a Git client is kept that nobody uses.
 const CLIENT_KEPT_FOR: Duration = Duration::from_mins(30);
@@ -23,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) retention: Retention,
     pub(crate) requeue_dependency: Duration,
+    pub(crate) helm: HelmLimits,
     /// `http://host[:port]`, the beginning of every artifact URL.
     advertised: String,
     clients: Mutex<HashMap<RemoteKey, (Client, Instant)>>,
@@ -51,6 +52,7 @@ impl Context {
             store,
             retention: Retention { ttl: config.retention_ttl, records: config.retention_records },
             requeue_dependency: config.requeue_dependency,
+            helm: config.helm,
             advertised,
             clients: Mutex::default(),
             heads: Polls::new(),

@@ -7,7 +7,7 @@ use ferrite_git::{Auth, Identity, Location, Proxy, Redacted, Remote};
 use ferrite_runtime::ObjectKey;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
-use crate::context::RemoteKey;
+use crate::{context::RemoteKey, download::Access};
 
 /// A Secret that holds something else than it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,9 @@ pub enum CredentialsError {
     },
 }
 
+/// A client certificate and its key, PEM.
+type CertificateAndKey = (Vec<u8>, Vec<u8>);
+
 /// The data of a Secret.
 struct Keys<'a> {
     secret: &'a Secret,
@@ -77,9 +80,39 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// A client certificate and its key.
+    fn identity(&self) -> Result<Option<CertificateAndKey>, CredentialsError> {
+        match (self.first(&["tls.crt", "certFile"]), self.first(&["tls.key", "keyFile"])) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.missing("tls.key", "both 'tls.crt' and 'tls.key'")),
+            (None, Some(_)) => Err(self.missing("tls.crt", "both 'tls.crt' and 'tls.key'")),
+        }
+    }
+
     fn missing(&self, missing: &'static str, needs: &'static str) -> CredentialsError {
         CredentialsError::Missing { secret: self.name.clone(), missing, needs }
     }
+}
+
+/// Gives `access` the user name and password of a Secret; one that has neither says nothing.
+pub(crate) fn basic(access: &mut Access, secret: &Secret) -> Result<(), CredentialsError> {
+    let keys = Keys::of(secret);
+    access.basic = match (keys.text("username")?, keys.text("password")?) {
+        (Some(username), Some(password)) => Some((username, password.into())),
+        (None, None) => return Ok(()),
+        (Some(_), None) => return Err(keys.missing("password", "both 'username' and 'password'")),
+        (None, Some(_)) => return Err(keys.missing("username", "both 'username' and 'password'")),
+    };
+    Ok(())
+}
+
+/// Gives `access` the authority and the client certificate of a Secret.
+pub(crate) fn certificates(access: &mut Access, secret: &Secret) -> Result<(), CredentialsError> {
+    let keys = Keys::of(secret);
+    access.ca = keys.first(&["ca.crt", "caFile"]);
+    access.identity = keys.identity()?.map(|(certificate, key)| (certificate, key.into()));
+    Ok(())
 }
 
 /// Whether a Secret holds a GitHub App's keys.
@@ -108,12 +141,8 @@ pub(crate) fn authenticate(remote: &mut Remote, secret: &Secret) -> Result<(), C
         (None, None, None) => {}
     }
     remote.ca = keys.first(&["ca.crt", "caFile"]);
-    remote.identity = match (keys.first(&["tls.crt", "certFile"]), keys.first(&["tls.key", "keyFile"])) {
-        (Some(certificate), Some(key)) => Some(Identity { certificate, key: Redacted::new(key) }),
-        (None, None) => None,
-        (Some(_), None) => return Err(keys.missing("tls.key", "both 'tls.crt' and 'tls.key'")),
-        (None, Some(_)) => return Err(keys.missing("tls.crt", "both 'tls.crt' and 'tls.key'")),
-    };
+    remote.identity =
+        keys.identity()?.map(|(certificate, key)| Identity { certificate, key: Redacted::new(key) });
     Ok(())
 }
 

@@ -21,16 +21,21 @@
 //! **Invariants.** An artifact is visible whole or not at all. Nothing is fetched when neither the remote nor the spec
 //! moved, and nothing is fetched again after a restart that kept the storage. A spec that asks for what is not
 //! supported yet stalls with a condition that says so; it is never fetched differently than asked.
-//! It deliberately reconciles GitRepository only, so far.
+//! It deliberately reconciles GitRepository and HelmRepository only, so far.
 
 mod args;
 mod config;
 mod context;
 mod credentials;
+mod download;
 pub mod git_repository;
+mod helm_index;
+pub mod helm_repository;
 mod outcome;
 mod polls;
 mod storage;
+#[cfg(test)]
+mod world;
 
 use std::sync::Arc;
 
@@ -38,9 +43,10 @@ use ferrite_artifact::{Algorithm, DiskStore};
 use ferrite_runtime::{Controller, Handle, Runtime, serve};
 
 pub use args::{Args, FEATURE_GATES};
-pub use config::Config;
+pub use config::{Config, HelmLimits};
 use context::Context;
 use git_repository::GitRepositories;
+use helm_repository::HelmRepositories;
 
 /// The controller's name on the wire: reporting component, field manager, lease.
 pub const NAME: &str = "source-controller";
@@ -84,8 +90,9 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
             async move { shutdown.cancelled().await },
         ));
     let context = Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised));
-    let handle = Handle::new(&runtime);
-    let controller = Controller::new(&runtime, handle, GitRepositories::new(context));
-    controller.concurrent(config.concurrent).run().await;
+    let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
+    let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(context));
+    let workers = config.concurrent;
+    tokio::join!(git.concurrent(workers).run(), helm.concurrent(workers).run());
     server.await.map_err(|_| Error::Interrupted)
 }

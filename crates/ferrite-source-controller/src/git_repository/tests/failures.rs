@@ -1,28 +1,10 @@
 //! What goes wrong, and what an operator reads of it.
 
 use ferrite_runtime::{Requeue, Severity};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::world::{After, World, condition};
-
-fn secret(data: &Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git", "namespace": "default"}, "data": data})
-}
-
-/// `text` in base64, as Secrets carry it; only for the few texts below.
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
-            out.push(if place > chunk.len() { '=' } else { char::from(letter) });
-        }
-    }
-    out
-}
+use crate::world::base64;
 
 /// Ready, the condition that failed, and when it is tried again.
 #[track_caller]
@@ -127,24 +109,23 @@ async fn credentials_are_read_from_the_secret_and_never_shown() {
     );
     retried(&missing);
 
-    world.put("secrets/git", secret(&json!({"username": base64("reader")})));
+    world.secret(&[("username", "reader")]);
     let half = world.reconcile(&object).await;
     let message = "failed to configure authentication options: secret 'default/git' has no 'password'";
     failed(&half, "FetchFailed", "AuthenticationFailed", message);
 
-    let data = |password: &str| json!({"username": base64("reader"), "password": base64(password)});
-    world.put("secrets/git", secret(&data("canary-wrong")));
+    world.secret(&[("username", "reader"), ("password", "canary-wrong")]);
     let wrong = world.reconcile(&object).await;
     let message = "failed to checkout and determine revision: authentication refused by ";
     failed(&wrong, "FetchFailed", "GitOperationFailed", message);
     let all = format!("{:?} {:?}", wrong.status, wrong.events());
     assert!(!all.contains("canary") && !all.contains(&base64("canary-wrong")), "{all}");
 
-    world.put("secrets/git", secret(&data("canary-right")));
+    world.secret(&[("username", "reader"), ("password", "canary-right")]);
     let right = world.reconcile(&object).await;
     assert_eq!(world.files(right.artifact()), ["a.yaml"]);
 
-    world.put("secrets/git", secret(&json!({"githubAppID": base64("1")})));
+    world.secret(&[("githubAppID", "1")]);
     let app = world.reconcile(&object).await;
     failed(
         &app,
@@ -166,22 +147,18 @@ async fn a_private_authority_and_a_client_certificate_are_used() {
     let url = format!("{}/app", server.base_url());
     let object = world.repository("app", &json!({"url": url, "secretRef": {"name": "git"}}));
 
-    world.put("secrets/git", secret(&json!({})));
+    world.secret(&[]);
     let untrusted = world.reconcile(&object).await;
     let message = "failed to checkout and determine revision: cannot trust the TLS certificate";
     failed(&untrusted, "FetchFailed", "GitOperationFailed", message);
 
     let identity = server.client_identity().unwrap();
-    let data = json!({
-        "ca.crt": base64(server.ca_pem().unwrap()),
-        "tls.crt": base64(&identity.certificate),
-        "tls.key": base64(&identity.key),
-    });
-    world.put("secrets/git", secret(&data));
+    let ca = server.ca_pem().unwrap();
+    world.secret(&[("ca.crt", ca), ("tls.crt", &identity.certificate), ("tls.key", &identity.key)]);
     let trusted = world.reconcile(&object).await;
     assert_eq!(world.files(trusted.artifact()), ["a.yaml"]);
 
-    world.put("secrets/git", secret(&json!({"ca.crt": base64("no certificate")})));
+    world.secret(&[("ca.crt", "no certificate")]);
     let broken = world.reconcile(&object).await;
     failed(&broken, "FetchFailed", "AuthenticationFailed", "failed to configure authentication options: ");
 }

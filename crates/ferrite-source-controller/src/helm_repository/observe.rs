@@ -1,0 +1,116 @@
+//! Reads: the storage, Secrets, the index as the server has it.
+
+use std::sync::Arc;
+
+use ferrite_api::{
+    Artifact,
+    source::{HelmRepository, HelmRepositoryType},
+};
+use ferrite_artifact::Health;
+use ferrite_runtime::{ObjectKey, Progress};
+use kube::ResourceExt as _;
+use reqwest::Url;
+
+use super::Error;
+use crate::{
+    context::Context,
+    credentials,
+    download::{Access, Downloaded},
+    storage,
+};
+
+/// Everything that decides what is to be done.
+#[derive(Debug)]
+pub struct Observed {
+    /// What became of the artifact that the status names; `None` when it names none.
+    pub(crate) stored: Option<Health>,
+    /// The beginning of artifact addresses.
+    pub(crate) url_of: String,
+    /// The index; `None` for type `oci`, which has none.
+    pub(crate) index: Option<Result<Arc<Downloaded>, Error>>,
+}
+
+pub(super) async fn observe(
+    context: &Context,
+    repository: &HelmRepository,
+    step: &Progress,
+) -> Result<Observed, Error> {
+    let url_of = context.url("");
+    if is_oci(repository) {
+        return Ok(Observed { stored: None, url_of, index: None });
+    }
+    let stored = storage::look(context, repository, artifact_of(repository), step).await;
+    let stored = stored.map_err(|error| Error::Stat(Arc::new(error)))?;
+    let index = match download(context, repository, step).await {
+        Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
+        other => other.map(Arc::new),
+    };
+    Ok(Observed { stored, url_of, index: Some(index) })
+}
+
+pub(super) fn artifact_of(repository: &HelmRepository) -> Option<&Artifact> {
+    repository.status.as_ref()?.artifact.as_ref()
+}
+
+pub(crate) fn is_oci(repository: &HelmRepository) -> bool {
+    repository.spec.kind.unwrap_or_default() == HelmRepositoryType::Oci
+}
+
+async fn download(
+    context: &Context,
+    repository: &HelmRepository,
+    step: &Progress,
+) -> Result<Downloaded, Error> {
+    let base = base_url(repository)?;
+    let access = access(context, repository, &base).await?;
+    let mut url = base;
+    let path = format!("{}index.yaml", url.path());
+    url.set_path(&path);
+    let limit = context.helm.index_bytes;
+    // A server that does not answer must not keep a worker from the others.
+    step.wait(access.download(&url, limit)).await?.map_err(Error::Fetch)
+}
+
+/// The address with exactly one slash at its end; a query stays.
+pub(crate) fn base_url(repository: &HelmRepository) -> Result<Url, Error> {
+    let wrong = |problem: &str| Error::Url { problem: problem.to_owned() };
+    let mut url = Url::parse(&repository.spec.url)
+        .map_err(|error| wrong(&format!("{error}, expected https://host/path")))?;
+    match url.scheme() {
+        "http" | "https" => {}
+        "oci" => return Err(wrong("'oci' URL scheme cannot be used with 'default' HelmRepository type")),
+        _ => return Err(wrong("expected a scheme of http or https")),
+    }
+    let path = format!("{}/", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The credentials and trust that the object's Secrets give; its address's user part counts when they give none.
+pub(crate) async fn access(
+    context: &Context,
+    repository: &HelmRepository,
+    base: &Url,
+) -> Result<Access, Error> {
+    let spec = &repository.spec;
+    let namespace = repository.namespace().unwrap_or_default();
+    let get = async |name: &str| {
+        let secret = ObjectKey::new(namespace.clone(), name);
+        let found = context.secret(&secret).await;
+        found.map_err(|problem| Error::Secret { secret, problem })
+    };
+    let mut access = Access::anonymous(repository.timeout().to_std());
+    access.only_for = (!spec.pass_credentials).then(|| base.clone());
+    if let Some(reference) = &spec.secret_ref {
+        let secret = get(&reference.name).await?;
+        credentials::basic(&mut access, &secret).map_err(Error::Credentials)?;
+        // Deprecated, but still in use: certificates beside the password.
+        if spec.cert_secret_ref.is_none() {
+            credentials::certificates(&mut access, &secret).map_err(Error::Credentials)?;
+        }
+    }
+    if let Some(reference) = &spec.cert_secret_ref {
+        credentials::certificates(&mut access, &get(&reference.name).await?).map_err(Error::Credentials)?;
+    }
+    Ok(access)
+}
