@@ -11,7 +11,8 @@ use crate::{
     done::Done,
     error::{ApplyError, ObjectError, Step},
     fetch,
-    look::{Verdict, Write, look, ready},
+    look::{Coming, Verdict, Write, look, ready},
+    preview::{Preview, preview},
     wait::{WaitOptions, WaitTarget, wait},
 };
 
@@ -81,9 +82,10 @@ impl<'a> Applier<'a> {
             .into_iter()
             .map(|object| Ok((Entry::of(&object)?, object)))
             .collect::<Result<Vec<_>, IdentityError>>()?;
+        let coming = Coming::of(entries.iter().map(|(_, object)| object));
         for stage in stages(entries, &self.options.stage_kinds) {
             let stopped = |failed| ApplyError::Objects { failed, earlier: done.changes.clone() };
-            let verdicts = self.look_at_all(&stage.objects).await.map_err(stopped)?;
+            let verdicts = self.look_at_all(&coming, &stage.objects).await.map_err(stopped)?;
             let waited = self.write_all(&stage.objects, verdicts, done).await?;
             if stage.wait && !waited.is_empty() {
                 let options = WaitOptions { timeout: self.options.stage_timeout, ..WaitOptions::default() };
@@ -96,11 +98,27 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    async fn look_at_all(&self, objects: &[(Entry, Value)]) -> Result<Vec<Verdict>, Vec<ObjectError>> {
+    /// What [`Applier::apply`] would do, without doing it, in apply order: with the dry run of the API server.
+    ///
+    /// An object that cannot be tried because its namespace or its definition is among the objects and does not exist
+    /// yet counts as created.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] with every object that was refused.
+    pub async fn preview(&self, objects: Vec<Value>) -> Result<Vec<Preview>, ApplyError> {
+        preview(self.cluster, &self.options, objects).await
+    }
+
+    async fn look_at_all(
+        &self,
+        coming: &Coming,
+        objects: &[(Entry, Value)],
+    ) -> Result<Vec<Verdict>, Vec<ObjectError>> {
         // By index: a closure over borrowed items makes a future that cannot be proved to be `Send`.
         let looks = stream::iter(0..objects.len()).map(|index| async move {
             let (entry, desired) = objects.get(index)?;
-            Some(look(self.cluster, &self.options, entry, desired).await)
+            Some(look(self.cluster, &self.options, coming, entry, desired).await)
         });
         let all: Vec<Result<Verdict, ObjectError>> =
             looks.buffered(self.options.concurrency.max(1)).filter_map(std::future::ready).collect().await;

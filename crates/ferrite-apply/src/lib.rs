@@ -44,6 +44,7 @@ mod fetch;
 mod ledger;
 mod look;
 mod mapper;
+mod preview;
 mod prune;
 mod tracker;
 mod wait;
@@ -54,6 +55,32 @@ pub use cluster::Cluster;
 pub use done::Done;
 pub use error::{ApiError, ApplyError, ObjectError, PruneError, Step};
 pub use mapper::{Mapper, Mapping};
+pub use preview::Preview;
 pub use prune::prune;
 pub use tracker::{Drift, DriftSink, Tracker, TrackerOptions};
 pub use wait::{CustomHealth, Unready, UnreadyObject, WaitError, WaitOptions, WaitTarget, wait, wait_gone};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A controller spawns them.
+    #[test]
+    fn futures_may_move_between_threads() {
+        fn check<T: Send>(
+            _: impl Fn(&'static Cluster, &'static WaitOptions<'static>, &'static mut Done) -> T,
+        ) {
+        }
+        check(|cluster, _, done| async move {
+            let applier = Applier::new(cluster, ApplyOptions::default());
+            let (applied, previewed) =
+                (applier.apply(Vec::new(), done).await, applier.preview(Vec::new()).await);
+            let pruned = prune(cluster, &[], &ferrite_resource::Owner::new("a", "b"), done).await;
+            (applied, previewed, pruned)
+        });
+        check(|cluster, options, _| wait(cluster, Vec::<WaitTarget>::new(), options, std::future::pending()));
+        check(|cluster, options, _| {
+            wait_gone(cluster, Vec::<WaitTarget>::new(), options, std::future::pending())
+        });
+    }
+}

@@ -1,14 +1,15 @@
 //! Looking at one object before it is written: the live object, the dry run, the takeover.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use ferrite_resource::{
-    Entry, SsaMode, Status, applies, drift, forced,
+    Entry, ObjectId, SsaMode, Status, applies, drift, forced,
     health::{Context, health},
     ignore::keep_live,
     ssa_mode, takeover,
 };
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     applier::ApplyOptions,
@@ -21,6 +22,9 @@ use crate::{
 
 /// How often a takeover is tried again when somebody else writes the object at the same time.
 const TAKEOVER_TRIES: usize = 5;
+/// How long a kind may take to be served after its definition was applied, and how often it is looked for.
+const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
+const DISCOVERY_PAUSE: Duration = Duration::from_millis(200);
 /// How long an object that is created anew may take to go.
 const RECREATE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -51,21 +55,55 @@ pub(crate) struct Write {
 pub(crate) async fn look(
     cluster: &Cluster,
     options: &ApplyOptions,
+    coming: &Coming,
     entry: &Entry,
     desired: &Value,
 ) -> Result<Verdict, ObjectError> {
-    look_twice(cluster, options, entry, desired).await.map_err(|error| error.scrubbed(desired))
+    look_twice(cluster, options, coming, entry, desired).await.map_err(|error| error.scrubbed(desired))
+}
+
+/// The groups and kinds whose definitions are among the objects: the API server may take a moment to serve them.
+#[derive(Debug, Default)]
+pub(crate) struct Coming(HashSet<(String, String)>);
+
+impl Coming {
+    pub(crate) fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
+        let kind = |object: &Value| {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            let definition = text("/kind").as_deref() == Some("CustomResourceDefinition");
+            definition.then(|| Some((text("/spec/group")?, text("/spec/names/kind")?)))?
+        };
+        Self(objects.into_iter().filter_map(kind).collect())
+    }
+
+    pub(crate) fn holds(&self, id: &ObjectId) -> bool {
+        self.0.contains(&(id.group.clone(), id.kind.clone()))
+    }
+}
+
+/// Where an object is, with patience for a kind whose definition was just applied.
+async fn locate(cluster: &Cluster, coming: &Coming, entry: &Entry) -> Result<String, ObjectError> {
+    let deadline = Instant::now() + DISCOVERY_PATIENCE;
+    loop {
+        match cluster.locate(entry).await {
+            Ok((_, collection)) => return Ok(collection),
+            Err(error) if error.is_no_match() && coming.holds(&entry.id) && Instant::now() < deadline => {
+                sleep(DISCOVERY_PAUSE).await;
+            }
+            Err(error) => return Err(ObjectError::new(entry, Step::DryRun, error)),
+        }
+    }
 }
 
 /// A path that is not there may be one that was remembered too long: it is looked up again, once.
 async fn look_twice(
     cluster: &Cluster,
     options: &ApplyOptions,
+    coming: &Coming,
     entry: &Entry,
     desired: &Value,
 ) -> Result<Verdict, ObjectError> {
-    let refused = |error| ObjectError::new(entry, Step::DryRun, error);
-    let (_, collection) = cluster.locate(entry).await.map_err(refused)?;
+    let collection = locate(cluster, coming, entry).await?;
     match look_at(cluster, options, entry, desired, collection).await {
         Err(error)
             if error.step == Step::DryRun
@@ -73,7 +111,7 @@ async fn look_twice(
                 && !error.error.message.starts_with("namespaces ") =>
         {
             cluster.server.mapper.forget(entry);
-            let (_, collection) = cluster.locate(entry).await.map_err(refused)?;
+            let collection = locate(cluster, coming, entry).await?;
             look_at(cluster, options, entry, desired, collection).await
         }
         verdict => verdict,
@@ -120,7 +158,9 @@ async fn look_at(
             let Some(old) =
                 live.take_if(|live| error.is_immutable() && (options.force || forced(desired, Some(&*live))))
             else {
-                return Err(refused(error));
+                let error = refused(error);
+                // An API server may quote the old value as well as the new one.
+                return Err(live.iter().fold(error, |error, live| error.scrubbed(live)));
             };
             recreate(cluster, entry, &collection, &old).await?;
             fetch::apply(client, &collection, name, desired, own, true).await.map_err(refused)?
@@ -193,7 +233,8 @@ async fn recreate(
     cluster.ledger().forget(&entry.id);
     fetch::delete(&cluster.client, collection, &entry.id.name, live, false).await.map_err(failed)?;
     let options = WaitOptions { timeout: RECREATE_TIMEOUT, ..WaitOptions::default() };
-    let target = WaitTarget::from(entry.clone());
+    let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    let target = WaitTarget { uid, ..WaitTarget::from(entry.clone()) };
     match wait_gone(cluster, vec![target], &options, std::future::pending()).await {
         Ok(()) => Ok(()),
         Err(error @ (WaitError::Timeout(_) | WaitError::Failed(_) | WaitError::Cancelled)) => {

@@ -34,6 +34,8 @@ const PAGE: u32 = 500;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A watch that ends sooner than this is not opened again at once.
 const SHORT_WATCH: Duration = Duration::from_secs(1);
+/// A request that is not answered within this time has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server closes a watch after its time-out; a connection silent for longer than this beyond it is dead.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -134,8 +136,8 @@ impl Follower {
         let request =
             if self.query.metadata { request.list_metadata(&params) } else { request.list(&params) };
         let request = self.built(request)?;
-        let answer = timeout(Duration::from_secs(60), self.client.request::<Value>(request)).await;
-        let answer = answer.unwrap_or_else(|_elapsed| Ok(Value::Null)).map_err(|error| self.failed(error))?;
+        let answer = timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await;
+        let answer = answer.unwrap_or_else(|_elapsed| Err(silent())).map_err(|error| self.failed(error))?;
         let text =
             |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, token) = (text("/metadata/resourceVersion"), text("/metadata/continue"));
@@ -172,7 +174,8 @@ impl Follower {
             request.watch(&params, &version)
         };
         let request = self.built(request)?;
-        match self.client.request_events::<Value>(request).await {
+        let opening = timeout(REQUEST_TIMEOUT, self.client.request_events::<Value>(request));
+        match opening.await.unwrap_or_else(|_elapsed| Err(silent())) {
             Ok(events) => {
                 self.ready.push_back(Event::Alive);
                 self.phase = Phase::Watch { version, opened: Instant::now(), events: events.boxed() };
@@ -260,6 +263,10 @@ impl Follower {
             sleep(pause).await;
         }
     }
+}
+
+fn silent() -> kube::Error {
+    kube::Error::ReadEvents(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 60 s"))
 }
 
 fn pause(path: &str, failures: u32) -> Option<Duration> {

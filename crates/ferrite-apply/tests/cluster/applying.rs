@@ -1,6 +1,6 @@
-use ferrite_apply::{ApplyOptions, Step};
+use ferrite_apply::{Applier, ApplyOptions, Step};
 use ferrite_resource::{
-    Managers, StageKinds,
+    Action, Managers, StageKinds,
     ignore::{IgnoreRules, RuleSpec, TargetSpec},
 };
 use serde_json::{Value, json};
@@ -222,4 +222,47 @@ async fn ignored_fields_are_neither_drift_nor_overwritten() {
         "Deployment/default/web configured"
     );
     assert_eq!(world.get(path).await.unwrap()["spec"]["replicas"], 1, "without the rule it is drift");
+}
+
+#[tokio::test]
+async fn a_preview_says_what_would_change_and_changes_nothing() {
+    let world = world().await;
+    let secret = |value: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "stringData": {"k": value}});
+    let objects = |n: u32, value: &str| {
+        vec![deployment("web", n, &json!({})), secret(value), config_map("a", &json!({"k": "v"}))]
+    };
+    world.applied(objects(1, "hunter2")).await;
+    let before = world.server.resource_version();
+    let new = vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "namespace": "shop"}, "data": {}}),
+        crd("things", "Thing"),
+        json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": "default"}}),
+    ];
+    let objects = objects(3, "hunter3").into_iter().chain(new).map(crate::world::prepared).collect();
+    let previews = Applier::new(&world.cluster, ApplyOptions::default()).preview(objects).await.unwrap();
+    let told: Vec<String> = previews
+        .iter()
+        .map(|preview| {
+            let fields: Vec<String> = if preview.action == Action::Configured {
+                preview.diff.fields.iter().map(ToString::to_string).collect()
+            } else {
+                Vec::new()
+            };
+            format!("{} {} {}", preview.entry.id, preview.action, fields.join(", ")).trim_end().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "CustomResourceDefinition/things.example.org created",
+            "Namespace/shop created",
+            "ConfigMap/default/a unchanged",
+            "ConfigMap/shop/b created",
+            "Secret/default/s configured data.k: *** (before) → *** (after)",
+            "Deployment/default/web configured spec.replicas: 1 → 3",
+            "Thing/default/t created",
+        ]
+    );
+    assert_eq!(world.server.resource_version(), before, "nothing was written");
 }
