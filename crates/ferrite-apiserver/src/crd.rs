@@ -32,6 +32,8 @@ pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) struct CustomVersion {
     /// The schema, for merging, pruning, defaults and validation.
     pub(crate) ty: Type,
+    /// The schema's rules in CEL.
+    pub(crate) rules: crate::cel::Rules,
     /// The schema as the definition has it.
     pub(crate) schema: Option<Value>,
     /// The warning that each use of a deprecated version gets.
@@ -197,6 +199,7 @@ fn compile(o: &Value) -> Vec<Arc<Resource>> {
         let subs = subresources(version, text(names, "kind"));
         let custom = CustomVersion {
             defaults_on_read: v != storage || changed,
+            rules: crate::cel::Rules::of(&ty),
             ty,
             schema,
             deprecation: deprecation(spec, version),

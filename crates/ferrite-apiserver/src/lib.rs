@@ -26,6 +26,7 @@
 mod admission;
 mod auth;
 mod builder;
+mod cel;
 mod clock;
 mod controllers;
 mod crd;

@@ -126,10 +126,11 @@ pub(crate) fn prune_and_default(ty: &Type, value: &mut Value) {
 pub(crate) fn validate(
     custom: &CustomVersion,
     sub: Option<&str>,
-    _live: Option<&Value>,
+    live: Option<&Value>,
     object: &Value,
     causes: &mut Vec<Cause>,
 ) {
+    let before = causes.len();
     match sub {
         Some("status") => {
             if let (Some(ty), Some(status)) = (custom.ty.child("status"), object.get("status")) {
@@ -143,11 +144,32 @@ pub(crate) fn validate(
             }
         }
     }
+    // Rules rely on the types and the required fields: they are not asked about an object that lacks them.
+    let blocking = causes.iter().skip(before).any(|c| {
+        matches!(
+            c.reason,
+            "FieldValueNotSupported"
+                | "FieldValueRequired"
+                | "FieldValueTooLong"
+                | "FieldValueTooMany"
+                | "FieldValueTypeInvalid"
+        )
+    });
+    if !blocking {
+        custom.rules.check(&custom.ty, live, object, causes);
+    } else if custom.rules.any() {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        causes.push(Cause::invalid("<nil>", &Value::Null, why));
+    }
 }
 
 /// Checks that a custom resource's schema is structural, and that its rules compile.
 pub(crate) fn check(schema: &Value, at: &str, out: &mut Vec<Cause>) {
+    let before = out.len();
     out.extend(ferrite_schema::check_schema(schema, at).into_iter().map(Cause::from));
+    if out.len() == before {
+        crate::cel::check(schema, at, out);
+    }
 }
 
 impl From<Problem> for Cause {

@@ -234,7 +234,9 @@ fn binary<'j>(operator: &str, left: &Value<'j>, right: &Value<'j>, meter: &mut M
     let ordered = |accept: &[std::cmp::Ordering]| match left.compare(right) {
         Some(order) => Ok(Value::Bool(accept.contains(&order))),
         // NaN is comparable and never in order.
-        None if matches!((left, right), (Value::Double(_), _) | (_, Value::Double(_))) => Ok(Value::Bool(false)),
+        None if matches!((left, right), (Value::Double(_), _) | (_, Value::Double(_))) => {
+            Ok(Value::Bool(false))
+        }
         None => Err(Failure::NoOverload),
     };
     match operator {
@@ -323,7 +325,7 @@ fn each<'j>(
 ) -> Outcome<'j> {
     let Some(pairs) = pairs(of) else { return Err(Failure::NoOverload) };
     let list = of.items().is_some();
-    let mut visit = |(key, value): &(Value<'j>, Value<'j>), node: &Node, meter: &mut Meter| match variables {
+    let visit = |(key, value): &(Value<'j>, Value<'j>), node: &Node, meter: &mut Meter| match variables {
         [one] => eval(node, &scope.with(one, if list { value } else { key }.clone()), meter),
         [first, second, ..] => {
             let outer = scope.with(first, key.clone());

@@ -80,8 +80,12 @@ impl Lexer<'_> {
             return self.text(raw, bytes);
         }
         if first.is_ascii_alphabetic() || first == '_' {
-            let name: String =
-                self.chars.iter().skip(self.at).take_while(|c| c.is_ascii_alphanumeric() || **c == '_').collect();
+            let name: String = self
+                .chars
+                .iter()
+                .skip(self.at)
+                .take_while(|c| c.is_ascii_alphanumeric() || **c == '_')
+                .collect();
             self.at += name.len();
             return Ok(Kind::Name(name));
         }
@@ -139,13 +143,19 @@ impl Lexer<'_> {
         }
         if double {
             let value = format!("0{text}").parse();
-            return value.map_or_else(|_| self.error("invalid double literal"), |n| Ok(Kind::Literal(Literal::Double(n))));
+            return value.map_or_else(
+                |_| self.error("invalid double literal"),
+                |n| Ok(Kind::Literal(Literal::Double(n))),
+            );
         }
         let radix = if hex { 16 } else { 10 };
         if matches!(self.peek(0), Some('u' | 'U')) {
             self.at += 1;
             let value = u64::from_str_radix(&text, radix);
-            return value.map_or_else(|_| self.error("invalid uint literal"), |n| Ok(Kind::Literal(Literal::Uint(n))));
+            return value.map_or_else(
+                |_| self.error("invalid uint literal"),
+                |n| Ok(Kind::Literal(Literal::Uint(n))),
+            );
         }
         match u64::from_str_radix(&text, radix) {
             // The smallest int is written as the negative of a number that is none.

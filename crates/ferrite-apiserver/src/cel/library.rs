@@ -61,7 +61,12 @@ fn text_of<'v>(value: &'v Value<'_>) -> Result<&'v str, Failure> {
 }
 
 /// Calls a function or method.
-pub(super) fn call<'j>(name: &str, target: Option<&Value<'j>>, arguments: &[Value<'j>], meter: &mut Meter) -> Outcome<'j> {
+pub(super) fn call<'j>(
+    name: &str,
+    target: Option<&Value<'j>>,
+    arguments: &[Value<'j>],
+    meter: &mut Meter,
+) -> Outcome<'j> {
     let size = target.into_iter().chain(arguments).filter_map(Value::size).sum::<usize>();
     meter.spend(size / 10)?;
     match target {
@@ -149,9 +154,13 @@ fn convert<'j>(to: &str, value: &Value<'j>) -> Outcome<'j> {
     let bad = |what: &str, text: &str| error(format!("cannot convert {text:?} to {what}"));
     match (to, value) {
         ("int", Value::Int(_)) | ("uint", Value::Uint(_)) | ("double", Value::Double(_)) => Ok(value.clone()),
-        ("string", Value::Text(_)) | ("bool", Value::Bool(_)) | ("bytes", Value::Bytes(_)) => Ok(value.clone()),
+        ("string", Value::Text(_)) | ("bool", Value::Bool(_)) | ("bytes", Value::Bytes(_)) => {
+            Ok(value.clone())
+        }
         ("duration", Value::Duration(_)) | ("timestamp", Value::Timestamp(_)) => Ok(value.clone()),
-        ("int", Value::Uint(n)) => i64::try_from(*n).map_or_else(|_| error("integer overflow"), |n| Ok(Value::Int(n))),
+        ("int", Value::Uint(n)) => {
+            i64::try_from(*n).map_or_else(|_| error("integer overflow"), |n| Ok(Value::Int(n)))
+        }
         ("int", Value::Double(n)) if n.abs() < 9.223_372e18 => Ok(Value::Int(*n as i64)),
         ("int", Value::Double(_)) => error("integer overflow"),
         ("int", Value::Text(text)) => text.parse().map_or_else(|_| bad("int", text), |n| Ok(Value::Int(n))),
@@ -159,11 +168,17 @@ fn convert<'j>(to: &str, value: &Value<'j>) -> Outcome<'j> {
             Ok(Value::Int(i64::try_from(t.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)))
         }
         ("int", Value::Duration(d)) => Ok(Value::Int(*d)),
-        ("uint", Value::Int(n)) => u64::try_from(*n).map_or_else(|_| error("integer overflow"), |n| Ok(Value::Uint(n))),
-        ("uint", Value::Text(text)) => text.parse().map_or_else(|_| bad("uint", text), |n| Ok(Value::Uint(n))),
+        ("uint", Value::Int(n)) => {
+            u64::try_from(*n).map_or_else(|_| error("integer overflow"), |n| Ok(Value::Uint(n)))
+        }
+        ("uint", Value::Text(text)) => {
+            text.parse().map_or_else(|_| bad("uint", text), |n| Ok(Value::Uint(n)))
+        }
         ("double", Value::Int(n)) => Ok(Value::Double(*n as f64)),
         ("double", Value::Uint(n)) => Ok(Value::Double(*n as f64)),
-        ("double", Value::Text(text)) => text.parse().map_or_else(|_| bad("double", text), |n| Ok(Value::Double(n))),
+        ("double", Value::Text(text)) => {
+            text.parse().map_or_else(|_| bad("double", text), |n| Ok(Value::Double(n)))
+        }
         ("bool", Value::Text(text)) => match &**text {
             "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(Value::Bool(false)),
@@ -172,11 +187,15 @@ fn convert<'j>(to: &str, value: &Value<'j>) -> Outcome<'j> {
         ("bytes", Value::Text(text)) => Ok(Value::Bytes(text.as_bytes().into())),
         ("duration", Value::Text(text)) => match duration(text) {
             Some(d) => Ok(Value::Duration(d)),
-            None => error(format!("type conversion error from 'string' to 'google.protobuf.Duration': {text:?}")),
+            None => {
+                error(format!("type conversion error from 'string' to 'google.protobuf.Duration': {text:?}"))
+            }
         },
         ("timestamp", Value::Text(text)) => match timestamp(text) {
             Some(t) => Ok(Value::Timestamp(t)),
-            None => error(format!("type conversion error from 'string' to 'google.protobuf.Timestamp': {text:?}")),
+            None => {
+                error(format!("type conversion error from 'string' to 'google.protobuf.Timestamp': {text:?}"))
+            }
         },
         ("string", value) => text::show(value).map(|t| Value::Text(t.into())).ok_or(Failure::NoOverload),
         _ => Err(Failure::NoOverload),
@@ -225,15 +244,23 @@ fn optional_method<'j>(name: &str, inner: Option<&Value<'j>>, arguments: &[Value
         ("hasValue", []) => Ok(Value::Bool(inner.is_some())),
         ("value", []) => inner.cloned().map_or_else(|| error("optional.none() dereference"), Ok),
         ("orValue", [other]) => Ok(inner.unwrap_or(other).clone()),
-        ("or", [other]) => Ok(inner.map_or_else(|| other.clone(), |v| Value::Optional(Some(Rc::new(v.clone()))))),
+        ("or", [other]) => {
+            Ok(inner.map_or_else(|| other.clone(), |v| Value::Optional(Some(Rc::new(v.clone())))))
+        }
         _ => Err(Failure::NoOverload),
     }
 }
 
-fn list_method<'j>(name: &str, target: &Value<'j>, arguments: &[Value<'j>], meter: &mut Meter) -> Outcome<'j> {
+fn list_method<'j>(
+    name: &str,
+    target: &Value<'j>,
+    arguments: &[Value<'j>],
+    meter: &mut Meter,
+) -> Outcome<'j> {
     let items = target.items().unwrap_or_default();
     meter.spend(items.len())?;
-    let position = |found: Option<usize>| Ok(Value::Int(found.and_then(|i| i64::try_from(i).ok()).unwrap_or(-1)));
+    let position =
+        |found: Option<usize>| Ok(Value::Int(found.and_then(|i| i64::try_from(i).ok()).unwrap_or(-1)));
     match (name, arguments) {
         ("isSorted", []) => {
             let sorted = items.windows(2).all(|w| w[0].compare(&w[1]).is_some_and(std::cmp::Ordering::is_le));

@@ -13,7 +13,10 @@ use std::fmt;
 const MAX_BYTES: usize = 64 << 10;
 
 /// Deepest tree: chains of operators count, too.
-const MAX_DEPTH: u16 = 150;
+const MAX_DEPTH: u16 = 120;
+
+/// Deepest nesting of brackets and conditionals, which each take a dozen calls to read.
+const MAX_NESTING: u16 = 40;
 
 /// A part of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,23 +55,57 @@ pub(super) enum Expr {
     Literal(Literal),
     Name(String),
     /// `of.field`, `of.?field`
-    Select { of: Box<Node>, field: String, optional: bool },
+    Select {
+        of: Box<Node>,
+        field: String,
+        optional: bool,
+    },
     /// `has(of.field)`
-    Has { of: Box<Node>, field: String },
+    Has {
+        of: Box<Node>,
+        field: String,
+    },
     /// `of[key]`, `of[?key]`
-    Index { of: Box<Node>, key: Box<Node>, optional: bool },
+    Index {
+        of: Box<Node>,
+        key: Box<Node>,
+        optional: bool,
+    },
     /// `name(…)`, `target.name(…)`
-    Call { name: String, target: Option<Box<Node>>, arguments: Vec<Node> },
+    Call {
+        name: String,
+        target: Option<Box<Node>>,
+        arguments: Vec<Node>,
+    },
     /// `target.macro(variable, filter, body)`; `all`, `exists` and their like may name the key, too.
-    Each { what: Macro, of: Box<Node>, variables: Vec<String>, filter: Option<Box<Node>>, body: Box<Node> },
+    Each {
+        what: Macro,
+        of: Box<Node>,
+        variables: Vec<String>,
+        filter: Option<Box<Node>>,
+        body: Box<Node>,
+    },
     /// `target.optMap(variable, body)`, `target.optFlatMap(variable, body)`
-    OptMap { of: Box<Node>, variable: String, body: Box<Node>, flat: bool },
+    OptMap {
+        of: Box<Node>,
+        variable: String,
+        body: Box<Node>,
+        flat: bool,
+    },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
     Not(Box<Node>),
     Negate(Box<Node>),
-    Binary { operator: &'static str, left: Box<Node>, right: Box<Node> },
-    Conditional { condition: Box<Node>, then: Box<Node>, otherwise: Box<Node> },
+    Binary {
+        operator: &'static str,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    Conditional {
+        condition: Box<Node>,
+        then: Box<Node>,
+        otherwise: Box<Node>,
+    },
 }
 
 /// Text that is no expression.
@@ -154,8 +191,11 @@ impl Parser {
 
     fn conditional(&mut self) -> Result<Node> {
         self.nesting += 1;
-        if self.nesting > MAX_DEPTH {
-            return Err(SyntaxError { at: self.at(), message: "expression recursion limit exceeded".to_owned() });
+        if self.nesting > MAX_NESTING {
+            return Err(SyntaxError {
+                at: self.at(),
+                message: "expression recursion limit exceeded".to_owned(),
+            });
         }
         let condition = self.levels(0)?;
         let at = self.at();
@@ -173,13 +213,8 @@ impl Parser {
 
     /// The binary operators, loosest first.
     fn levels(&mut self, level: usize) -> Result<Node> {
-        const LEVELS: [&[&str]; 5] = [
-            &["||"],
-            &["&&"],
-            &["<=", ">=", "<", ">", "==", "!=", "in"],
-            &["+", "-"],
-            &["*", "/", "%"],
-        ];
+        const LEVELS: [&[&str]; 5] =
+            [&["||"], &["&&"], &["<=", ">=", "<", ">", "==", "!=", "in"], &["+", "-"], &["*", "/", "%"]];
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.levels(level + 1)?;
         loop {

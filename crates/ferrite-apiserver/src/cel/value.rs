@@ -53,8 +53,24 @@ pub(super) fn unescape(name: &str) -> String {
 }
 
 const KEYWORDS: [&str; 18] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-    "let", "loop", "package", "namespace", "return",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
 ];
 
 /// The JSON value as its type has it: texts of some formats are times or bytes.
@@ -122,9 +138,7 @@ impl<'j> Value<'j> {
         match self {
             Self::Map(entries) => Some(entries.to_vec()),
             Self::JsonMap(map, ty) => Some(
-                map.iter()
-                    .map(|(k, v)| (Self::Text(k.as_str().into()), lift(v, child(ty, k))))
-                    .collect(),
+                map.iter().map(|(k, v)| (Self::Text(k.as_str().into()), lift(v, child(ty, k)))).collect(),
             ),
             _ => None,
         }
@@ -148,7 +162,9 @@ impl<'j> Value<'j> {
         match (self, key) {
             (Self::JsonMap(map, ty), Self::Text(key)) => {
                 let ty = child(ty, key);
-                map.get(&**key).filter(|v| !v.is_null() || ty.nullable && ty.kind != Kind::Object).map(|v| lift(v, ty))
+                map.get(&**key)
+                    .filter(|v| !v.is_null() || ty.nullable && ty.kind != Kind::Object)
+                    .map(|v| lift(v, ty))
             }
             (Self::Map(entries), key) => entries.iter().find(|(k, _)| k.same(key)).map(|(_, v)| v.clone()),
             _ => None,
@@ -236,7 +252,9 @@ impl<'j> Value<'j> {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::Bytes(a), Self::Bytes(b)) => Some(a.cmp(b)),
             (Self::Duration(a), Self::Duration(b)) => Some(a.cmp(b)),
-            (Self::Timestamp(a), Self::Timestamp(b)) | (Self::Quantity(a), Self::Quantity(b)) => Some(a.cmp(b)),
+            (Self::Timestamp(a), Self::Timestamp(b)) | (Self::Quantity(a), Self::Quantity(b)) => {
+                Some(a.cmp(b))
+            }
             _ => None,
         }
     }

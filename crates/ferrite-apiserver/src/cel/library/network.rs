@@ -61,7 +61,11 @@ pub(super) fn make<'j>(name: &str, text: &str) -> Outcome<'j> {
     Ok(match name {
         "isURL" => Value::Bool(parts(text).is_some()),
         "url" if parts(text).is_some() => Value::Url(text.into()),
-        "url" => return error(format!("URL parse error during conversion from string: parse {text:?}: invalid URI for request")),
+        "url" => {
+            return error(format!(
+                "URL parse error during conversion from string: parse {text:?}: invalid URI for request"
+            ));
+        }
         "isIP" => Value::Bool(ip.is_ok()),
         "ip.isCanonical" => match ip {
             Ok(ip) => Value::Bool(ip.to_string() == text),
@@ -74,7 +78,9 @@ pub(super) fn make<'j>(name: &str, text: &str) -> Outcome<'j> {
         "isCIDR" => Value::Bool(cidr(text).is_some()),
         _ => match cidr(text) {
             Some((ip, bits)) => Value::Cidr(ip, bits),
-            None => return error(format!("network address parse error during conversion from string: {text:?}")),
+            None => {
+                return error(format!("network address parse error during conversion from string: {text:?}"));
+            }
         },
     })
 }
@@ -166,7 +172,9 @@ fn masked(ip: IpAddr, bits: u8) -> IpAddr {
 
 fn cidr_method<'j>(name: &str, ip: IpAddr, bits: u8, arguments: &[Value<'j>]) -> Outcome<'j> {
     let holds = |other: IpAddr, wide: u8| {
-        ip.is_ipv4() == other.is_ipv4() && wide >= bits && bits_of(ip) & mask(bits) == bits_of(other) & mask(bits)
+        ip.is_ipv4() == other.is_ipv4()
+            && wide >= bits
+            && bits_of(ip) & mask(bits) == bits_of(other) & mask(bits)
     };
     Ok(match (name, arguments) {
         ("containsIP", [Value::Ip(other)]) => Value::Bool(holds(*other, width(*other))),

@@ -54,7 +54,12 @@ fn list<'j>(items: impl Iterator<Item = String>) -> Outcome<'j> {
     Ok(Value::List(Rc::new(items.map(|i| Value::Text(i.into())).collect())))
 }
 
-pub(super) fn method<'j>(name: &str, target: &str, arguments: &[Value<'j>], meter: &mut Meter) -> Outcome<'j> {
+pub(super) fn method<'j>(
+    name: &str,
+    target: &str,
+    arguments: &[Value<'j>],
+    meter: &mut Meter,
+) -> Outcome<'j> {
     match (name, arguments) {
         ("contains", [Value::Text(part)]) => Ok(Value::Bool(target.contains(&**part))),
         ("startsWith", [Value::Text(part)]) => Ok(Value::Bool(target.starts_with(&**part))),
@@ -107,14 +112,17 @@ fn at<'j>(name: &str, target: &str, arguments: &[Value<'j>]) -> Outcome<'j> {
         let index = usize::try_from(n).ok().filter(|_| n <= length);
         index.ok_or_else(|| Failure::Error(format!("index out of range: {n}")))
     };
-    let part = |from: usize, to: usize| -> String { chars.get(from..to).unwrap_or_default().iter().collect() };
+    let part =
+        |from: usize, to: usize| -> String { chars.get(from..to).unwrap_or_default().iter().collect() };
     match (name, arguments) {
         ("charAt", [Value::Int(n)]) => {
             let n = within(*n)?;
             text(part(n, (n + 1).min(chars.len())))
         }
         ("substring", [Value::Int(from)]) => text(part(within(*from)?, chars.len())),
-        ("substring", [Value::Int(from), Value::Int(to)]) if from <= to => text(part(within(*from)?, within(*to)?)),
+        ("substring", [Value::Int(from), Value::Int(to)]) if from <= to => {
+            text(part(within(*from)?, within(*to)?))
+        }
         ("substring", [Value::Int(_), Value::Int(_)]) => error("invalid substring range"),
         ("indexOf" | "lastIndexOf", [Value::Text(wanted), rest @ ..]) => {
             let wanted: Vec<char> = wanted.chars().collect();
@@ -155,7 +163,9 @@ fn format<'j>(template: &str, values: &[Value<'j>]) -> Outcome<'j> {
                 precision.push(d);
             }
         }
-        let (Some(clause), Some(value)) = (chars.next(), values.next()) else { return error("index out of range") };
+        let (Some(clause), Some(value)) = (chars.next(), values.next()) else {
+            return error("index out of range");
+        };
         let digits = precision.parse().unwrap_or(6).min(100);
         match (clause, value) {
             ('s', value) => out.push_str(&shown(value)),
