@@ -86,6 +86,13 @@ pub enum DownloadError {
     },
 }
 
+impl DownloadError {
+    /// Whether the server asks for other credentials.
+    pub(crate) fn is_authentication(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if matches!(status.as_u16(), 401 | 403))
+    }
+}
+
 impl Access {
     pub(crate) const fn anonymous(timeout: Duration) -> Self {
         Self { basic: None, ca: None, identity: None, only_for: None, timeout }

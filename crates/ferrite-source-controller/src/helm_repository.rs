@@ -22,6 +22,7 @@ use ferrite_runtime::{Event, Progress, Reconcile, Report, StatusOf};
 
 pub use error::Error;
 pub use observe::Observed;
+pub(crate) use observe::{access, base_url, is_oci};
 pub use plan::{Next, Plan};
 
 use crate::{

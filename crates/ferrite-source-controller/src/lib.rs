@@ -21,7 +21,7 @@
 //! **Invariants.** An artifact is visible whole or not at all. Nothing is fetched when neither the remote nor the spec
 //! moved, and nothing is fetched again after a restart that kept the storage. A spec that asks for what is not
 //! supported yet stalls with a condition that says so; it is never fetched differently than asked.
-//! It deliberately reconciles GitRepository and HelmRepository only, so far.
+//! It deliberately reconciles GitRepository, HelmRepository and HelmChart only, so far.
 
 mod args;
 mod config;
@@ -29,6 +29,7 @@ mod context;
 mod credentials;
 mod download;
 pub mod git_repository;
+pub mod helm_chart;
 mod helm_index;
 pub mod helm_repository;
 mod outcome;
@@ -46,6 +47,7 @@ pub use args::{Args, FEATURE_GATES};
 pub use config::{Config, HelmLimits};
 use context::Context;
 use git_repository::GitRepositories;
+use helm_chart::HelmCharts;
 use helm_repository::HelmRepositories;
 
 /// The controller's name on the wire: reporting component, field manager, lease.
@@ -91,8 +93,14 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
         ));
     let context = Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised));
     let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
-    let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(context));
+    let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
+    let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(context));
+    helm_chart::watch_repositories(&mut charts, &runtime);
     let workers = config.concurrent;
-    tokio::join!(git.concurrent(workers).run(), helm.concurrent(workers).run());
+    tokio::join!(
+        git.concurrent(workers).run(),
+        helm.concurrent(workers).run(),
+        charts.concurrent(workers).run()
+    );
     server.await.map_err(|_| Error::Interrupted)
 }

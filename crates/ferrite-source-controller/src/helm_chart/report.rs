@@ -1,0 +1,50 @@
+//! Tells: conditions, status and events, from what was done.
+
+use ferrite_api::{
+    ConditionType, Reason,
+    source::{HelmChart, HelmChartStatus},
+};
+use ferrite_runtime::{Event, Report, conditions_of};
+
+use super::{Done, Error};
+use crate::outcome;
+
+pub(super) fn report(
+    chart: &HelmChart,
+    done: &Done,
+    failure: Option<&Error>,
+    now: jiff::Timestamp,
+) -> Report<HelmChartStatus> {
+    let mut status = chart.status.clone().unwrap_or_default();
+    let mut conditions = conditions_of(chart, now);
+    let recovered = outcome::had_failed(&conditions);
+    let mut events: Vec<Event> = done.started.event().into_iter().collect();
+    if done.started.lost {
+        status.artifact = None;
+        status.url = None;
+        conditions.delete(ConditionType::ArtifactInStorage);
+    }
+    match (failure, &done.artifact) {
+        (Some(error), _) => outcome::fail(error, &mut conditions, &mut events),
+        (None, None) => {}
+        (None, Some(artifact)) => {
+            let name = done.chart.as_deref().unwrap_or(&chart.spec.chart);
+            let message = format!("pulled '{name}' chart with version '{}'", artifact.revision);
+            conditions.delete(ConditionType::SourceVerified);
+            outcome::succeed(&mut conditions, Reason::ChartPullSucceeded, message.clone());
+            let words = (Reason::ChartPullSucceeded, Reason::ChartPullSucceeded);
+            let previous = done.started.previous_digest.as_ref();
+            events.extend(outcome::news(artifact, previous, recovered, words, message));
+            status.artifact = Some(artifact.clone());
+            status.url.clone_from(&done.url);
+            status.observed_chart_name.clone_from(&done.chart);
+            status.observed_source_artifact_revision.clone_from(&done.source_revision);
+            status.observed_values_files.clear();
+        }
+    }
+    if outcome::is_handled(failure) {
+        status.observed_generation = chart.metadata.generation;
+    }
+    status.conditions = conditions.into_vec();
+    Report { status, events, requeue: outcome::requeue(chart.spec.interval.to_std(), failure) }
+}
