@@ -11,6 +11,25 @@
 //! Use this crate to decide about Kubernetes objects without a cluster: a plan, a linter, a test.
 //! To talk to a cluster use `ferrite-apply`, which calls this one.
 //!
+//! ```
+//! use ferrite_resource::{Entry, Inventory, Owner, StageKinds, drift::drifted, prepare, stages};
+//! use serde_json::json;
+//!
+//! let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
+//!     "stringData": {"key": "value"}});
+//! prepare(&mut secret, &Owner::new("app", "flux-system"), None);
+//! assert_eq!(secret["data"]["key"], "dmFsdWU=");
+//!
+//! let entry = Entry::of(&secret)?;
+//! let inventory: Inventory = [entry.clone()].into_iter().collect();
+//! assert_eq!(inventory.to_pairs(), [("shop_s__Secret".to_owned(), "v1".to_owned())]);
+//! assert!(drifted(None, &secret, &[]), "it does not exist yet");
+//! assert_eq!(stages(vec![(entry, secret)], &StageKinds::default()).len(), 1);
+//! # Ok::<(), ferrite_resource::IdentityError>(())
+//! ```
+//!
+//! It deliberately knows no CEL ([`health::by_expressions`] asks a caller who does) and keeps no state.
+//!
 //! Everything works on [`serde_json::Value`]; a value that is not an object is handled as one without fields.
 //!
 //! **Invariants.** Synchronous and without input or output. Total: no input makes a function panic. Inventory ids,

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ferrite_schema::{decode_error, normalize};
+use ferrite_schema::{Type, decode_error, normalize};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{drift::type_of, exclusion::GROUP};
+use crate::{
+    drift::{below, type_of},
+    exclusion::GROUP,
+};
 
 /// The Kustomization an object belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -79,19 +82,20 @@ impl Owner {
 pub fn prepare(object: &mut Value, owner: &Owner, common: Option<&CommonMetadata>) {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let definition = kind == "CustomResourceDefinition";
-    if !definition && !matches!(kind.as_str(), "Role" | "ClusterRole") {
-        normalize_builtin(object);
-    }
-    if definition {
-        drop_invalid_ca_bundle(object);
-    } else if let Value::Object(map) = object {
+    if let Value::Object(map) = object
+        && !definition
+    {
         map.shift_remove("status");
     }
     if let Some(Value::Object(meta)) = object.get_mut("metadata") {
-        for field in ["managedFields", "resourceVersion"] {
-            meta.shift_remove(field);
-        }
-        meta.retain(|_, value| !value.is_null());
+        meta.retain(|key, value| {
+            !value.is_null() && !matches!(key.as_str(), "managedFields" | "resourceVersion")
+        });
+    }
+    if definition {
+        drop_invalid_ca_bundle(object);
+    } else if !matches!(kind.as_str(), "Role" | "ClusterRole") {
+        normalize_builtin(object);
     }
     set(object, "labels", [(Owner::name_label(), &owner.name), (Owner::namespace_label(), &owner.namespace)]);
     if let Some(common) = common {
@@ -124,25 +128,27 @@ fn normalize_builtin(object: &mut Value) {
     let Some(ty) = type_of(object).filter(|ty| decode_error(ty, object).is_none()) else { return };
     let given = object.clone();
     normalize(ty, object);
-    only_given(object, &given);
+    only_given(ty, object, &given);
     set_protocols(object);
     merge_string_data(object);
 }
 
-/// Takes out of `object` what only Go's encoding put there: zero values nobody gave.
-fn only_given(object: &mut Value, given: &Value) {
+/// Takes out of `object` what only Go's encoding put there: zero values of fields nobody gave. Free mappings keep all.
+fn only_given(ty: &Type, object: &mut Value, given: &Value) {
     match (object, given) {
         (Value::Object(map), Value::Object(given)) => {
-            map.retain(|key, _| given.get(key).is_some_and(|value| !value.is_null()));
+            if !ty.fields.is_empty() {
+                map.retain(|key, _| given.get(key).is_some_and(|value| !value.is_null()));
+            }
             for (key, value) in map.iter_mut() {
-                if let Some(given) = given.get(key) {
-                    only_given(value, given);
+                if let (Some(ty), Some(given)) = (below(ty, key), given.get(key)) {
+                    only_given(ty, value, given);
                 }
             }
         }
         (Value::Array(items), Value::Array(given)) => {
             for (item, given) in items.iter_mut().zip(given) {
-                only_given(item, given);
+                only_given(ty.item(), item, given);
             }
         }
         _ => {}
@@ -179,6 +185,9 @@ fn merge_string_data(object: &mut Value) {
         return;
     }
     let Some(Value::Object(texts)) = object.shift_remove("stringData") else { return };
+    if texts.is_empty() {
+        return;
+    }
     let Some(data) = object_at(object, "data") else { return };
     for (key, text) in texts {
         let encoded = STANDARD.encode(text.as_str().unwrap_or_default());

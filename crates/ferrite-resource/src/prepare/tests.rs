@@ -44,6 +44,15 @@ fn string_data_becomes_data() {
     );
 }
 
+/// Go reads null in a mapping of texts as the empty text.
+#[test]
+fn null_labels_are_empty_labels() {
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "annotations": {"x": null}},
+        "data": {"k": null}});
+    prepare(&mut object, &Owner::new("app", "flux-system"), None);
+    assert_eq!((&object["metadata"]["annotations"], &object["data"]), (&json!({"x": ""}), &json!({"k": ""})));
+}
+
 #[test]
 fn services_get_a_protocol() {
     check(
