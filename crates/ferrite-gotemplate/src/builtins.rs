@@ -134,14 +134,20 @@ fn equal_inner(a: &Value, b: &Value) -> Result<bool, Error> {
             _ => a.as_int() == b.as_int(),
         }),
         (None, None) => {
-            for value in [a, b] {
-                if !comparable(value) {
-                    return Err(Error::plain(format!(
-                        "non-comparable type {}: {}",
-                        fmt::to_text(value),
-                        value.type_name()
-                    )));
-                }
+            let as_text = |value: &Value| {
+                String::from_utf8_lossy(&fmt::sprintf(b"%s", std::slice::from_ref(value))).into_owned()
+            };
+            if a.kind() != b.kind() {
+                return Err(Error::plain(format!(
+                    "non-comparable types {}: {}, {}: {}",
+                    as_text(a),
+                    a.type_name(),
+                    b.type_name(),
+                    fmt::to_text(b)
+                )));
+            }
+            if !comparable(b) {
+                return Err(Error::plain(format!("non-comparable type {}: {}", as_text(b), b.type_name())));
             }
             Ok(a.deep_equal(b))
         }
@@ -225,7 +231,7 @@ fn index(args: &[Value]) -> Answer {
                 let key = map_key(index)?;
                 match map.get(key) {
                     Some(value) => value,
-                    None if map.kind() == MapKind::Strings => Value::from(""),
+                    None if map.kind().is_strings() => Value::from(""),
                     None => Value::Nil,
                 }
             }

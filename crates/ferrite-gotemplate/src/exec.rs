@@ -286,6 +286,9 @@ impl<'a> Exec<'a> {
         match value {
             Value::Nil => self.write(b"<no value>"),
             Value::Str(text) => self.write(text),
+            Value::Object(object) if object.printed().is_some() => {
+                self.write(object.printed().unwrap_or_default().as_bytes())
+            }
             other => {
                 let mut text = Vec::new();
                 fmt::print_value(&mut text, other);

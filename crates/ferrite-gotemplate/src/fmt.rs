@@ -3,7 +3,7 @@
 mod format;
 mod verb;
 
-pub(crate) use format::sprintf;
+pub use format::sprintf;
 
 use crate::value::Value;
 

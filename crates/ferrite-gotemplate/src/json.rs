@@ -57,6 +57,7 @@ impl Writer {
             }
             Value::List(list) if list.is_nil() => self.out.extend_from_slice(b"null"),
             Value::List(list) => self.list(list)?,
+            Value::Map(map) if map.kind().is_nil() && map.is_empty() => self.out.extend_from_slice(b"null"),
             Value::Map(map) => {
                 if map.is_empty() {
                     self.out.extend_from_slice(b"{}");
@@ -64,7 +65,13 @@ impl Writer {
                     self.map(map)?;
                 }
             }
-            Value::Object(object) => self.value(&object.json())?,
+            Value::Object(object) => match object.json_fields() {
+                Some(fields) => {
+                    let fields: Vec<_> = fields.into_iter().map(|(k, v)| (Str::from(k), v)).collect();
+                    self.entries(&fields)?;
+                }
+                None => self.value(&object.json())?,
+            },
         }
         Ok(())
     }
@@ -109,8 +116,12 @@ impl Writer {
     }
 
     fn map(&mut self, map: &Map) -> Result<(), Error> {
+        self.entries(&map.snapshot())
+    }
+
+    fn entries(&mut self, entries: &[(Str, Value)]) -> Result<(), Error> {
         self.open(b'{')?;
-        for (i, (key, item)) in map.snapshot().iter().enumerate() {
+        for (i, (key, item)) in entries.iter().enumerate() {
             if i > 0 {
                 self.out.push(b',');
             }
@@ -176,7 +187,7 @@ fn number(f: f64) -> Result<String, Error> {
 ///
 /// Go's message for the first mistake.
 pub fn from_json(text: &[u8]) -> Result<Value, Error> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = Reader { text, at: 0, depth: 0, path: Vec::new() };
     reader.space();
     let value = reader.value()?;
     reader.space();
@@ -190,6 +201,8 @@ struct Reader<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
+    /// Keys and indexes on the way to the value being read.
+    path: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -277,9 +290,16 @@ impl Reader<'_> {
         let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
         match text.parse::<f64>() {
             Ok(f) if f.is_finite() => Ok(Value::Float(f)),
-            _ => Err(Error::plain(format!(
-                "json: cannot unmarshal number {text} into Go value of type float64"
-            ))),
+            _ => {
+                let place = if self.path.is_empty() {
+                    "Go value".to_owned()
+                } else {
+                    format!("Go struct field .{}", self.path.join("."))
+                };
+                Err(Error::plain(format!(
+                    "json: cannot unmarshal number {text} into {place} of type float64"
+                )))
+            }
         }
     }
 
@@ -298,7 +318,9 @@ impl Reader<'_> {
         let mut items = Vec::new();
         if self.text.get(self.at) != Some(&b']') {
             loop {
+                self.path.push(items.len().to_string());
                 items.push(self.value()?);
+                self.path.pop();
                 self.space();
                 match self.text.get(self.at) {
                     Some(b',') => self.at += 1,
@@ -328,7 +350,9 @@ impl Reader<'_> {
                 }
                 self.at += 1;
                 self.space();
+                self.path.push(String::from_utf8_lossy(&key).into_owned());
                 let value = self.value()?;
+                self.path.pop();
                 map.insert(key, value);
                 self.space();
                 match self.text.get(self.at) {

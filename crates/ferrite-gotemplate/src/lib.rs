@@ -41,7 +41,7 @@ mod value;
 
 pub use error::{Error, ErrorKind};
 pub use exec::{Engine, Exec, Limits, MissingKey, RenderText, Templates};
-pub use fmt::{to_bytes, to_text};
+pub use fmt::{sprintf, to_bytes, to_text};
 pub use func::{Function, Functions, Ty};
 pub use json::{Json, from_json, json_to_value, to_json};
 pub use object::{Method, Object};

@@ -54,6 +54,11 @@ pub trait Object: Debug {
         None
     }
 
+    /// The text an action prints, where it is not [`Object::text`]: `String()` of the pointer to an addressable value.
+    fn printed(&self) -> Option<String> {
+        None
+    }
+
     /// The slice behind a named slice type.
     fn as_list(&self) -> Option<&List> {
         None
@@ -82,6 +87,11 @@ pub trait Object: Debug {
             return Value::map(entries);
         }
         Value::map(self.fields())
+    }
+
+    /// The fields to encode in this order, for structs whose JSON has them in place of [`Object::json`].
+    fn json_fields(&self) -> Option<Vec<(&'static str, Value)>> {
+        None
     }
 
     /// `reflect.DeepEqual` with another object.

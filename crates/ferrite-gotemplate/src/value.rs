@@ -191,14 +191,30 @@ pub enum MapKind {
     Values,
     /// `map[string]string`
     Strings,
+    /// A nil `map[string]interface {}`, which prints as `map[]` and encodes as `null`.
+    NilAny,
+    /// A nil `map[string]string`, which prints as `map[]` and encodes as `null`.
+    NilStrings,
 }
 
 impl MapKind {
+    /// Whether this is a nil map, as long as nothing was put into it.
+    #[must_use]
+    pub fn is_nil(self) -> bool {
+        matches!(self, Self::NilAny | Self::NilStrings)
+    }
+
+    /// Whether the elements are strings.
+    #[must_use]
+    pub fn is_strings(self) -> bool {
+        matches!(self, Self::Strings | Self::NilStrings)
+    }
+
     pub(crate) fn type_name(self) -> &'static str {
         match self {
-            Self::Any => "map[string]interface {}",
+            Self::Any | Self::NilAny => "map[string]interface {}",
             Self::Values => "common.Values",
-            Self::Strings => "map[string]string",
+            Self::Strings | Self::NilStrings => "map[string]string",
         }
     }
 }

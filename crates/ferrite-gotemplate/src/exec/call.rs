@@ -130,15 +130,22 @@ impl<'a> Exec<'a> {
                         crate::builtins::call_values_method(&map, name, args)
                     });
                 }
+                if map.kind() == MapKind::Values
+                    && let Some(function) = self.engine.functions.get(&format!("Values.{name}"))
+                    && let Body::Plain(call) = function.body
+                {
+                    let values = receiver.value.clone();
+                    return self.method(dot, name, node, Method::NONE, args, last, |_| call(&[values]));
+                }
                 if has_args {
                     return self.fail(&format!("{name} is not a method but has arguments"));
                 }
                 if let Some(value) = map.get(name.as_bytes()) {
-                    return Ok(Rv { value, iface: map.kind() != MapKind::Strings });
+                    return Ok(Rv { value, iface: !map.kind().is_strings() });
                 }
                 match self.engine.missing_key {
                     MissingKey::Default => Ok(Rv::concrete(Value::Nil)),
-                    MissingKey::Zero if map.kind() == MapKind::Strings => Ok(Rv::concrete(Value::from(""))),
+                    MissingKey::Zero if map.kind().is_strings() => Ok(Rv::concrete(Value::from(""))),
                     MissingKey::Zero => Ok(Rv::iface(Value::Nil)),
                     MissingKey::Error => self
                         .fail(&format!("map has no entry for key {}", crate::quote::quote(name.as_bytes()))),
@@ -227,6 +234,14 @@ impl<'a> Exec<'a> {
             Err(error) if error.kind() == crate::error::ErrorKind::Limit => Err(error),
             Err(error) => {
                 self.at = node;
+                let error = match (name, args, values.first()) {
+                    // There are no functions among values; the message shows the operand as written.
+                    ("call", [operand, ..], Some(value)) if !matches!(value, Value::Nil) => {
+                        let (text, name) = (operand.text(), value.type_name());
+                        crate::error::Error::plain(format!("non-function {text} of type {name}"))
+                    }
+                    _ => error,
+                };
                 Err(self.error(&format!("error calling {name}: "), Some(error)))
             }
         }
@@ -392,7 +407,7 @@ impl<'a> Exec<'a> {
             | (Ty::Float, Value::Float(_))
             | (Ty::Bytes, Value::Bytes(_)) => true,
             // A named map type is assignable to the type it names.
-            (Ty::Map, Value::Map(map)) => map.kind() != MapKind::Strings,
+            (Ty::Map, Value::Map(map)) => !map.kind().is_strings(),
             (Ty::List, Value::List(list)) => list.elem() == crate::value::Elem::Any,
             (Ty::Strings, Value::List(list)) => list.elem() == crate::value::Elem::Str,
             (Ty::Strings, Value::Object(object)) => {

@@ -14,8 +14,9 @@ struct Cursor<'f> {
     good_index: bool,
 }
 
-/// Formats as Go does; a mistake in the format shows in the result.
-pub(crate) fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
+/// `fmt.Sprintf`: a mistake in the format shows in the result.
+#[must_use]
+pub fn sprintf(format: &[u8], args: &[Value]) -> Vec<u8> {
     let mut out = Vec::with_capacity(format.len() + 16);
     let mut c = Cursor { format, at: 0, arg: 0, reordered: false, good_index: true };
     let mut reordered = false;

@@ -4,7 +4,7 @@ use crate::{
     object::Object,
     quote,
     strconv::format_float,
-    value::{Elem, Kind, MapKind, Value},
+    value::{Elem, Kind, Value},
 };
 
 /// Printing stops this deep; only cyclic values get there.
@@ -143,7 +143,7 @@ impl<'o> Printer<'o> {
             }
             Value::Map(map) => {
                 let entries: Vec<_> = map.snapshot();
-                self.entries(&value.type_name(), &entries, map.kind() != MapKind::Strings, verb, value);
+                self.entries(&value.type_name(), &entries, !map.kind().is_strings(), verb, value);
             }
             Value::Object(object) => self.object(&**object, verb, value),
             _ => {}

@@ -65,7 +65,17 @@ fn swap(text: &str) -> Value {
 }
 
 fn initials(text: &str) -> Value {
-    text.split_whitespace().filter_map(|word| word.chars().next()).collect::<String>().into()
+    // The library looks at bytes, and takes each for a character.
+    let mut gap = true;
+    let mut out = String::new();
+    for b in text.bytes() {
+        if matches!(b, b' ' | b'\t'..=b'\r' | 0x85 | 0xa0) {
+            gap = true;
+        } else if std::mem::take(&mut gap) {
+            out.push(char::from(b));
+        }
+    }
+    out.into()
 }
 
 fn is_connector(c: char) -> bool {

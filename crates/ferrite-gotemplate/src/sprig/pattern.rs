@@ -395,14 +395,6 @@ impl Translator<'_> {
                 self.take(1);
                 return Ok(());
             }
-            if c == '-' && !first && self.peek(1) != Some(']') && self.peek(1).is_some() {
-                // Perl and Go refuse `[a-b-c]`.
-                let next = self.peek(1).unwrap_or('-');
-                return Err(error(
-                    "invalid character class range",
-                    &self.slice(self.at, self.at + 1 + next.len_utf8().min(1)),
-                ));
-            }
             first = false;
             if c == '[' && self.peek(1) == Some(':') && self.named_class()? {
                 continue;
@@ -482,6 +474,7 @@ mod tests {
         check(r"[a&&b[]", Ok(r"[a\&\&b\[]"));
         check(r"\bfoo\b", Ok(r"(?-u:\b)foo(?-u:\b)"));
         check(r"\Qa.b\E.", Ok(r"a\.b."));
+        check("[a-c-_.]", Ok(r"[a-c\-_\.]"));
         check("a{,3}", Ok(r"a\{,3\}"));
         check("x{2,3}?", Ok("x{2,3}?"));
         check("[[:alpha:]_]", Ok("[[:alpha:]_]"));

@@ -63,6 +63,27 @@ impl Time {
         Self { unix, nanos, zone: Zone::Utc }
     }
 
+    /// A moment in a zone of fixed offset, in seconds, with an abbreviation.
+    #[must_use]
+    pub fn fixed(unix: i64, nanos: u32, name: &str, offset: i32) -> Self {
+        Self { unix, nanos, zone: Zone::Fixed(name.to_owned(), offset) }
+    }
+
+    /// Reads a text by a Go layout.
+    ///
+    /// # Errors
+    ///
+    /// Go's message.
+    pub fn parse(layout: &str, text: &str) -> Result<Self, Error> {
+        layout::parse(layout, text).map_err(Error::plain)
+    }
+
+    /// Seconds since 1970 and nanoseconds.
+    #[must_use]
+    pub fn unix(&self) -> (i64, u32) {
+        (self.unix, self.nanos)
+    }
+
     /// Go's zero time: the first of January of year 1.
     pub(super) fn zero() -> Self {
         Self::utc(-UNIX_TO_ZERO, 0)

@@ -76,6 +76,10 @@ impl Object for Certificate {
         vec![("Cert", self.cert.as_str().into()), ("Key", self.key.as_str().into())]
     }
 
+    fn json_fields(&self) -> Option<Vec<(&'static str, Value)>> {
+        Some(self.fields())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
