@@ -1,15 +1,68 @@
-//! OpenAPI documents: which resources there are, and that their writes take dry runs and field validation.
+//! OpenAPI documents: what kubectl merges, explains and checks flags by.
+//!
+//! ```text
+//! built-in types (ferrite-schema) ─┐
+//! schemas of definitions ──────────┼─▶ schemas ─┬─▶ /openapi/v3/… one document per group and version
+//! resources and their verbs ───────┴─▶ paths ───┘   /openapi/v2 all of them in one
+//! ```
+//!
+//! A document is made when it is first asked for. Those of built-in groups never change; the others live as long as the
+//! set of definitions they were made of. There are no descriptions of built-in fields, and no documents in protobuf.
 
-use std::sync::Arc;
+mod paths;
+mod schemas;
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LOCATION};
 use http::{Response, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::http::request::Call;
-use crate::http::{Body, negotiate::Format, page_not_found, respond};
-use crate::resources::{Resource, group_version};
+use crate::http::{Body, page_not_found, respond};
+use crate::resources::{Resource, Served, group_version};
 use crate::server::Server;
 use crate::status::ApiError;
+
+use schemas::{Dialect, Schemas};
+
+/// A finished document.
+#[derive(Debug)]
+struct Document {
+    body: Bytes,
+    /// Upper-case hex of its SHA-256 digest.
+    hash: String,
+}
+
+/// Documents of one set of served resources.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<HashMap<String, Arc<Document>>>);
+
+impl Cache {
+    fn get(&self, path: &str, make: impl FnOnce() -> Value) -> Arc<Document> {
+        if let Some(found) = self.0.lock().get(path) {
+            return Arc::clone(found);
+        }
+        // Made outside of the lock: two requests may make the same one, which costs time and nothing else.
+        let body = make().to_string();
+        let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+        let hash = digest.as_ref().iter().map(|b| format!("{b:02X}")).collect();
+        let document = Arc::new(Document { body: body.into(), hash });
+        Arc::clone(self.0.lock().entry(path.to_owned()).or_insert(document))
+    }
+}
+
+/// Documents of groups that no definition adds to.
+fn builtin() -> &'static Cache {
+    static CACHE: OnceLock<Cache> = OnceLock::new();
+    CACHE.get_or_init(Cache::default)
+}
 
 /// `/openapi/v2`, `/openapi/v3` and one document per group and version below it.
 pub(crate) fn answer(server: &Arc<Server>, call: &Call, parts: &[&str]) -> Result<Response<Body>, ApiError> {
@@ -19,71 +72,111 @@ pub(crate) fn answer(server: &Arc<Server>, call: &Call, parts: &[&str]) -> Resul
     let served = server.registry.served();
     match parts {
         ["openapi", "v2"] => {
-            let document = json!({"swagger": "2.0", "info": info(), "paths": {}, "definitions": {}});
-            Ok(respond::document(200, Format::Json, &document))
+            let document = served.openapi.get("v2", || whole(&served));
+            Ok(deliver(call, &document))
         }
-        ["openapi", "v3"] => {
-            let mut paths = Map::new();
-            let mut add = |path: String| {
-                let url = format!("/openapi/v3/{path}");
-                paths.insert(path, json!({"serverRelativeURL": url}));
-            };
-            add("api/v1".to_owned());
-            for (group, versions) in served.groups() {
-                versions.iter().for_each(|v| add(format!("apis/{}", group_version(group, v))));
-            }
-            Ok(respond::text(StatusCode::OK, &json!({"paths": paths}).to_string()))
-        }
-        ["openapi", "v3", "api", version] => document(served.in_version("", version).map(|r| &**r), call),
-        ["openapi", "v3", "apis", group, version] => {
-            document(served.in_version(group, version).map(|r| &**r), call)
-        }
+        ["openapi", "v3"] => Ok(respond::text(StatusCode::OK, &index(&served).to_string())),
+        ["openapi", "v3", "api", version] => Ok(of_version(&served, call, "", version)),
+        ["openapi", "v3", "apis", group, version] => Ok(of_version(&served, call, group, version)),
         _ => Ok(page_not_found()),
     }
+}
+
+/// `api/v1`, `apis/apps/v1`
+fn path_of(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+fn index(served: &Served) -> Value {
+    let mut paths = Map::new();
+    let groups = served.groups();
+    let versions = groups.iter().flat_map(|(group, versions)| versions.iter().map(move |v| (*group, *v)));
+    for (group, version) in std::iter::once(("", "v1")).chain(versions) {
+        let path = path_of(group, version);
+        if let Some(document) = document(served, group, version) {
+            let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+            paths.insert(path, json!({"serverRelativeURL": url}));
+        }
+    }
+    json!({"paths": paths})
+}
+
+/// The document of a group and version; `None` when nothing is served there.
+fn document(served: &Served, group: &str, version: &str) -> Option<Arc<Document>> {
+    let resources: Vec<&Resource> = served.in_version(group, version).map(|r| &**r).collect();
+    if resources.is_empty() {
+        return None;
+    }
+    let custom = resources.iter().any(|r| r.custom.is_some());
+    let cache = if custom { &served.openapi } else { builtin() };
+    Some(cache.get(&path_of(group, version), || {
+        let mut schemas = Schemas::new(Dialect::V3);
+        let paths = paths::of(&resources, &mut schemas);
+        json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas.finish()}})
+    }))
+}
+
+fn of_version(served: &Served, call: &Call, group: &str, version: &str) -> Response<Body> {
+    let Some(document) = document(served, group, version) else {
+        let mut nothing = respond::bytes(StatusCode::NOT_FOUND, "", "");
+        nothing.headers_mut().remove(CONTENT_TYPE);
+        return nothing;
+    };
+    let asked = call.query.get("hash");
+    match asked {
+        None => deliver(call, &document),
+        // A document that is asked for by its hash never changes.
+        Some(hash) if hash == document.hash => {
+            let mut response = deliver(call, &document);
+            let headers = response.headers_mut();
+            headers.insert(CACHE_CONTROL, respond::header("public, immutable"));
+            headers.insert(EXPIRES, respond::header("Fri, 01 Jan 2100 00:00:00 GMT"));
+            response
+        }
+        Some(_) => {
+            let mut response = respond::bytes(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", "");
+            let url = format!("/openapi/v3/{}?hash={}", path_of(group, version), document.hash);
+            response.headers_mut().insert(LOCATION, respond::header(&url));
+            response
+        }
+    }
+}
+
+fn deliver(call: &Call, document: &Document) -> Response<Body> {
+    let tag = format!("{:?}", document.hash);
+    let mut response = if call.header("if-none-match") == Some(tag.as_str()) {
+        respond::bytes(StatusCode::NOT_MODIFIED, "application/json", "")
+    } else {
+        respond::bytes(StatusCode::OK, "application/json", document.body.clone())
+    };
+    response.headers_mut().insert(ETAG, respond::header(&tag));
+    response
+}
+
+fn whole(served: &Served) -> Value {
+    let resources: Vec<&Resource> = served.resources.iter().map(|r| &**r).collect();
+    let mut schemas = Schemas::new(Dialect::V2);
+    let paths = paths::of(&resources, &mut schemas);
+    json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": schemas.finish()})
 }
 
 fn info() -> Value {
     json!({"title": "Kubernetes", "version": crate::handlers::paths::VERSION})
 }
 
-fn document<'a>(
-    resources: impl Iterator<Item = &'a Resource>,
-    call: &Call,
-) -> Result<Response<Body>, ApiError> {
-    let mut paths = Map::new();
-    for resource in resources {
-        let (path, operations) = operations(resource);
-        paths.insert(path, operations);
+/// The name of a kind's schema: that of the Go type, or the group backwards with version and kind.
+fn schema_name(resource: &Resource, kind: &str) -> String {
+    let found = ferrite_schema::Schemas::builtin().get(&resource.group, &resource.version, kind);
+    if let Some(ty) = found.filter(|_| resource.custom.is_none()) {
+        return ty.name.to_string();
     }
-    if paths.is_empty() {
-        let mut nothing = respond::bytes(StatusCode::NOT_FOUND, "", "");
-        nothing.headers_mut().remove(http::header::CONTENT_TYPE);
-        return Ok(nothing);
-    }
-    let document = json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": {}}});
-    let body = document.to_string();
-    let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
-    let tag: String = digest.as_ref().iter().map(|b| format!("{b:02X}")).collect();
-    let tag = format!("{tag:?}");
-    if call.header("if-none-match") == Some(tag.as_str()) {
-        return Ok(respond::bytes(StatusCode::NOT_MODIFIED, "application/json", ""));
-    }
-    let mut response = respond::bytes(StatusCode::OK, "application/json", body);
-    response.headers_mut().insert(http::header::ETAG, respond::header(&tag));
-    Ok(response)
+    let group: Vec<&str> = resource.group.rsplit('.').collect();
+    format!("{}.{}.{kind}", group.join("."), resource.version)
 }
 
-/// The path of one object, with the operations that write it.
-fn operations(resource: &Resource) -> (String, Value) {
-    let root =
-        if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
-    let namespace = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
-    let path = format!("{root}/{}{namespace}/{}/{{name}}", resource.version, resource.plural);
-    let parameters: Vec<Value> = ["dryRun", "fieldManager", "fieldValidation", "force"]
-        .iter()
-        .map(|name| json!({"name": name, "in": "query", "schema": {"type": if *name == "force" { "boolean" } else { "string" }, "uniqueItems": true}}))
-        .collect();
-    let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
-    let operation = |verb: &str| json!({"parameters": parameters, "x-kubernetes-action": verb, "x-kubernetes-group-version-kind": kind});
-    (path, json!({"get": operation("get"), "put": operation("put"), "patch": operation("patch")}))
+/// `apps/v1` as one of a resource's tags: `apps_v1`, `core_v1`.
+fn tag(resource: &Resource) -> String {
+    let group = resource.group.split('.').next().filter(|g| !g.is_empty()).unwrap_or("core");
+    let group = if resource.custom.is_some() { group_version(&resource.group, "") } else { group.to_owned() };
+    format!("{}_{}", group.trim_end_matches('/').replace('.', "_"), resource.version)
 }

@@ -133,7 +133,8 @@ pub(crate) struct Served {
     /// In discovery order.
     pub(crate) resources: Vec<Arc<Resource>>,
     index: HashMap<(String, String, String), usize>,
-    pub(crate) documents: RwLock<HashMap<String, bytes::Bytes>>,
+    /// OpenAPI documents made of these resources.
+    pub(crate) openapi: crate::openapi::Cache,
 }
 
 impl Served {
@@ -143,7 +144,7 @@ impl Served {
             .enumerate()
             .map(|(i, r)| ((r.group.clone(), r.version.clone(), r.plural.clone()), i))
             .collect();
-        Self { resources, index, documents: RwLock::default() }
+        Self { resources, index, openapi: crate::openapi::Cache::default() }
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
@@ -181,7 +182,7 @@ impl Served {
             }
         }
         for (_, versions) in &mut groups {
-            versions.sort_by(|a, b| version_order(b).cmp(&version_order(a)));
+            versions.sort_by_key(|v| std::cmp::Reverse(version_order(v)));
         }
         groups
     }

@@ -132,6 +132,7 @@ fn parse(node: &Value, schemas: &Schemas) -> Type {
         Some("map") => ListType::Map(strings(node, "lk")),
         _ => ListType::Atomic,
     };
+    ty.said_atomic = text_of(node, "lt") == Some("atomic");
     ty.atomic = text_of(node, "mt") == Some("atomic");
     ty.required = strings(node, "q");
     if let Some(Value::Object(properties)) = node.get("p") {

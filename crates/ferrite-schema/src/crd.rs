@@ -85,6 +85,7 @@ fn node(schema: &Value, depth: usize) -> Type {
         Some("map") => ListType::Map(strings(schema.get("x-kubernetes-list-map-keys"))),
         _ => ListType::Atomic,
     };
+    ty.said_atomic = text("x-kubernetes-list-type") == Some("atomic");
     ty.items = schema.get("items").map(|i| Ref::Own(Box::new(node(i, depth + 1))));
     if let Some(Value::Object(properties)) = schema.get("properties") {
         ty.set_fields(

@@ -119,6 +119,8 @@ pub struct Type {
     pub items: Option<Ref>,
     /// How a list merges.
     pub list: ListType,
+    /// The schema says of the list that it is atomic, which a list is without saying.
+    pub said_atomic: bool,
     /// A mapping that is owned whole.
     pub atomic: bool,
     /// Undeclared fields are kept (`x-kubernetes-preserve-unknown-fields`).
@@ -149,6 +151,7 @@ impl Type {
             values: None,
             items: None,
             list: ListType::Atomic,
+            said_atomic: false,
             atomic: false,
             preserve_unknown: false,
             embedded: false,
