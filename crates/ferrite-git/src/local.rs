@@ -6,8 +6,10 @@ use crate::{Error, Location, Ref, Remote};
 
 /// Opens a repository with no configuration but its own.
 pub(crate) fn open(path: &Path) -> Result<gix::Repository, Error> {
-    gix::open_opts(path, gix::open::Options::isolated())
-        .map_err(|source| Error::Open { path: path.display().to_string(), source })
+    // The reflog of a repository with a work tree names a committer, and no configuration of a user is read.
+    let options = gix::open::Options::isolated()
+        .config_overrides(["user.name=Ferrite", "user.email=ferrite@localhost.invalid"]);
+    gix::open_opts(path, options).map_err(|source| Error::Open { path: path.display().to_string(), source })
 }
 
 pub(crate) fn ls_refs(remote: &Remote, prefixes: &[String]) -> Result<Vec<Ref>, Error> {

@@ -94,14 +94,16 @@ impl Repository {
         made.commit("main", message, author, &changes)?;
         for (name, bytes) in files {
             let file = made.path.join(name);
-            let written = file.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| fs_err::write(&file, bytes));
+            let written = file
+                .parent()
+                .map_or(Ok(()), fs_err::create_dir_all)
+                .and_then(|()| fs_err::write(&file, bytes));
             written.map_err(|source| Error::Io { action: format!("write {}", file.display()), source })?;
         }
         let repository = local::open(&made.path)?;
         let failed = |e| Error::objects("write the index", e);
         let tree = repository.head_tree_id().map_err(|e| Error::objects("read HEAD", e))?;
-        let mut index =
-            repository.index_from_tree(&tree).map_err(|e| Error::objects("make the index", e))?;
+        let mut index = repository.index_from_tree(&tree).map_err(|e| Error::objects("make the index", e))?;
         index.write(gix::index::write::Options::default()).map_err(failed)?;
         Ok(made)
     }

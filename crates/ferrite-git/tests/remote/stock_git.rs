@@ -237,3 +237,22 @@ async fn we_fetch_deltas_from_gits_own_server() {
         crate::client(&format!("{url}/empty.git")).resolve(&Reference::branch("main")).await.unwrap_err();
     assert_eq!(empty.to_string(), "git repository is empty");
 }
+
+#[tokio::test]
+async fn git_finds_nothing_to_do_in_a_work_tree_of_ours_and_commits_on_it() {
+    if !installed() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("demo");
+    let author = ferrite_git::Person::now("a", "a@example.com");
+    let files: [(&str, &[u8]); 2] = [("apps/web.yaml", b"replicas: 2\n"), ("README.md", b"# demo\n")];
+    let ours = ferrite_git::Repository::init_with_work_tree(&path, "first", &author, &files).unwrap();
+
+    assert_eq!(git(&path, &["status", "--porcelain"]).await, "");
+    fs_err::write(path.join("apps/web.yaml"), "replicas: 3\n").unwrap();
+    git(&path, &["commit", "-qam", "three"]).await;
+    assert_eq!(git(&path, &["show", "--stat", "--format=%s", "HEAD"]).await.lines().next(), Some("three"));
+    let tip = ours.tip("main").unwrap().unwrap().to_string();
+    assert_eq!(tip, git(&path, &["rev-parse", "HEAD"]).await);
+}
