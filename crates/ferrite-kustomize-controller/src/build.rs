@@ -41,6 +41,8 @@ pub(crate) struct Built {
     pub(crate) objects: Vec<Value>,
     /// The digest of the manifests before they were labelled: `sha256:<hex>`.
     pub(crate) digest: String,
+    /// Bytes of those manifests.
+    pub(crate) text_bytes: usize,
 }
 
 /// Why nothing could be built.
@@ -90,7 +92,7 @@ pub(crate) fn build(input: &Input) -> Result<Built, BuildError> {
             }
         }
     }
-    let digest = digest(&objects);
+    let (digest, text_bytes) = digest(&objects);
     let common = input.spec.common_metadata.as_ref().map(|common| CommonMetadata {
         labels: common.labels.clone(),
         annotations: common.annotations.clone(),
@@ -99,7 +101,7 @@ pub(crate) fn build(input: &Input) -> Result<Built, BuildError> {
         refuse_encrypted(object)?;
         prepare(object, &input.owner, common.as_ref());
     }
-    Ok(Built { objects, digest })
+    Ok(Built { objects, digest, text_bytes })
 }
 
 /// The object with its variables in; `None` when nothing in it is to be replaced.
@@ -136,8 +138,8 @@ fn shown(object: &Value) -> String {
     format!("{}/{}/{}", text("/apiVersion"), text("/kind"), text("/metadata/name"))
 }
 
-fn digest(objects: &[Value]) -> String {
-    let mut hasher = Sha256::new();
+fn digest(objects: &[Value]) -> (String, usize) {
+    let (mut hasher, mut bytes) = (Sha256::new(), 0);
     let mut text = String::new();
     for (index, object) in objects.iter().enumerate() {
         text.clear();
@@ -146,13 +148,14 @@ fn digest(objects: &[Value]) -> String {
         }
         ferrite_yaml::write_into(&mut text, object);
         hasher.update(&text);
+        bytes += text.len();
     }
     let mut digest = String::from("sha256:");
     for byte in hasher.finalize() {
         // Writing to a String cannot fail.
         let _infallible = write!(digest, "{byte:02x}");
     }
-    digest
+    (digest, bytes)
 }
 
 fn refuse_encrypted(object: &Value) -> Result<(), BuildError> {

@@ -9,7 +9,7 @@ use ferrite_resource::{Managers, StageKinds};
 use ferrite_runtime::{Clock, Handle, Runtime};
 use kube::Client;
 
-use crate::{Config, sources::Sources, target::Targets};
+use crate::{Config, builds::Builds, sources::Sources, target::Targets};
 
 /// What a reconcile of a Kustomization may touch.
 pub(crate) struct Context {
@@ -19,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) sources: Arc<Sources>,
     pub(crate) fetcher: Fetcher,
     pub(crate) targets: Targets,
+    pub(crate) builds: Builds,
     pub(crate) settings: Settings,
 }
 
@@ -66,6 +67,7 @@ impl Context {
             handle,
             sources,
             fetcher,
+            builds: Builds::default(),
             targets: Targets::new(runtime.client.clone(), config, drift),
             settings: Settings {
                 requeue_dependency: config.requeue_dependency,

@@ -178,6 +178,8 @@ pub(crate) enum Unmet {
     NotReady(ObjectKey),
     /// It has another revision of the same source.
     Behind(ObjectKey),
+    /// It waits for this one itself, by way of these.
+    Cycle(Vec<ObjectKey>),
     /// Its `readyExpr` does not hold.
     Expression(ObjectKey),
     /// Its `readyExpr` cannot be evaluated.
@@ -190,6 +192,11 @@ impl fmt::Display for Unmet {
             Self::Missing(key) => write!(formatter, "dependency '{key}' not found"),
             Self::NotReady(key) => write!(formatter, "dependency '{key}' is not ready"),
             Self::Behind(key) => write!(formatter, "dependency '{key}' revision is not up to date"),
+            Self::Cycle(path) => {
+                let path: Vec<String> = path.iter().map(|key| format!("'{key}'")).collect();
+                let path = path.join(" waits for ");
+                write!(formatter, "dependency cycle: {path}; remove one of them from spec.dependsOn")
+            }
             Self::Expression(key) => {
                 write!(formatter, "dependency '{key}' is not ready according to readyExpr eval")
             }

@@ -26,6 +26,7 @@
 
 mod args;
 mod build;
+mod builds;
 mod config;
 mod context;
 mod error;

@@ -1,6 +1,9 @@
 //! Reads: the source, the dependencies, the artifact, the variables, the target; and builds.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use ferrite_api::{
     Artifact,
@@ -11,12 +14,14 @@ use ferrite_resource::{
     Inventory,
     ignore::{IgnoreRules, RuleSpec, TargetSpec},
 };
-use ferrite_runtime::{Interrupted, Progress};
+use ferrite_runtime::{Interrupted, ObjectKey, Progress};
 use ferrite_tree::{Kind, MemoryTree, Tree, TreePath};
 use jiff::Timestamp;
+use kube::Api;
 
 use crate::{
     build::{self, Built},
+    builds,
     context::{Context, Settings},
     error::{Attempt, Error, Failure, SourceName, Unmet},
     expressions::Expressions,
@@ -24,6 +29,9 @@ use crate::{
     sources::SourceId,
     variables,
 };
+
+/// Kustomizations looked at to find a cycle.
+const MAX_CYCLE_SEARCH: usize = 1000;
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -55,7 +63,7 @@ pub(crate) async fn observe(
     let (expressions, ignore) = check(&context.settings, object)?;
     let source = source_of(object);
     let artifact = artifact(context, object, &source).await?;
-    dependencies(context, object, &expressions, &source, &artifact)?;
+    dependencies(context, object, &expressions, &source, &artifact).await?;
     let attempt = Attempt {
         revision: artifact.revision.clone(),
         origin_revision: artifact.metadata.get("org.opencontainers.image.revision").cloned(),
@@ -65,33 +73,45 @@ pub(crate) async fn observe(
         "Fetching manifests for revision {} with a timeout of {timeout}",
         attempt.revision
     ));
-    let tree = fetch(context, &artifact, step).await?;
     let inventory = super::inventory_of(object).map_err(|error| Error::at(&attempt, error))?;
-    step.say(format_args!(
-        "Building manifests for revision {} with a timeout of {timeout}",
-        attempt.revision
-    ));
     let read = async {
-        let directory = directory(&tree, object.spec.path.as_deref().unwrap_or_default())?;
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let substitution =
-            variables::load(&context.client, namespace, object.spec.post_build.as_ref()).await?;
         let cluster = context.targets.of(object).await?;
-        let input = build::Input {
-            tree,
-            directory,
-            spec: object.spec.clone(),
-            owner: super::owner_of(object),
-            substitution,
-            strict: context.settings.strict_substitutions,
-        };
-        let built = tokio::task::spawn_blocking(move || build::build(&input)).await;
-        let built = built.map_err(|panic| Interrupted::Panicked(panic.to_string()))??;
-        Ok::<_, Failure>((cluster, Arc::new(built)))
+        let built = built(context, object, &artifact, step).await?;
+        Ok::<_, Failure>((cluster, built))
     };
     let (cluster, built) = read.await.map_err(|failure| Error::at(&attempt, failure))?;
     let settings = context.settings.clone();
     Ok(Observed { started, attempt, cluster, built, inventory, ignore, expressions, settings })
+}
+
+/// The manifests, built anew only when something they depend on is another than last time.
+async fn built(
+    context: &Context,
+    object: &Kustomization,
+    artifact: &Artifact,
+    step: &Progress,
+) -> Result<Arc<Built>, Failure> {
+    let (spec, owner) = (&object.spec, super::owner_of(object));
+    let substitution = variables::load(&context.client, &owner.namespace, spec.post_build.as_ref()).await?;
+    let key = builds::key(&artifact.digest, spec, &substitution);
+    if let Some(built) = context.builds.get(&owner, &key) {
+        return Ok(built);
+    }
+    let tree = fetch(context, artifact, step).await?;
+    let directory = directory(&tree, spec.path.as_deref().unwrap_or_default())?;
+    step.field("lastAttemptedRevision", artifact.revision.clone().into());
+    let timeout = spec.timeout();
+    step.say(format_args!(
+        "Building manifests for revision {} with a timeout of {timeout}",
+        artifact.revision
+    ));
+    let strict = context.settings.strict_substitutions;
+    let input =
+        build::Input { tree, directory, spec: spec.clone(), owner: owner.clone(), substitution, strict };
+    let built = tokio::task::spawn_blocking(move || build::build(&input)).await;
+    let built = Arc::new(built.map_err(|panic| Interrupted::Panicked(panic.to_string()))??);
+    context.builds.keep(&owner, key, &built);
+    Ok(built)
 }
 
 /// What the spec alone decides.
@@ -141,7 +161,7 @@ async fn artifact(context: &Context, object: &Kustomization, source: &SourceId) 
     }
 }
 
-fn dependencies(
+async fn dependencies(
     context: &Context,
     object: &Kustomization,
     expressions: &Expressions,
@@ -150,7 +170,7 @@ fn dependencies(
 ) -> Result<(), Failure> {
     for (index, key) in dependencies_of(object).enumerate() {
         let unmet = |unmet| Failure::Dependency { unmet, again: context.settings.requeue_dependency };
-        let Some(dependency) = context.handle.store.get(&key) else { return Err(unmet(Unmet::Missing(key))) };
+        let Some(dependency) = find(context, &key).await? else { return Err(unmet(Unmet::Missing(key))) };
         let expression = expressions.ready.get(index).and_then(Option::as_ref);
         if let Some(expression) = expression {
             let (own, other) = (json(object), json(dependency.as_ref()));
@@ -163,12 +183,51 @@ fn dependencies(
                 continue;
             }
         }
-        let Some(applied) = super::readiness(&dependency) else { return Err(unmet(Unmet::NotReady(key))) };
+        let Some(applied) = super::readiness(&dependency) else {
+            let own = ObjectKey::of(object);
+            return Err(unmet(
+                cycle(&own, &key, |key| context.handle.store.get(key))
+                    .map_or(Unmet::NotReady(key), Unmet::Cycle),
+            ));
+        };
         if source_of(&dependency) == *source && applied != Some(artifact.revision.as_str()) {
             return Err(unmet(Unmet::Behind(key)));
         }
     }
     Ok(())
+}
+
+/// A dependency; one that is not watched, because it is another shard's, is read.
+async fn find(context: &Context, key: &ObjectKey) -> Result<Option<Arc<Kustomization>>, Failure> {
+    if let Some(known) = context.handle.store.get(key) {
+        return Ok(Some(known));
+    }
+    let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &key.namespace);
+    let read = |source| Failure::Read { what: format!("Kustomization/{key}"), source };
+    Ok(api.get_opt(&key.name).await.map_err(read)?.map(Arc::new))
+}
+
+/// The way from `own` over its dependency `first` back to itself, if there is one.
+pub(super) fn cycle(
+    own: &ObjectKey,
+    first: &ObjectKey,
+    get: impl Fn(&ObjectKey) -> Option<Arc<Kustomization>>,
+) -> Option<Vec<ObjectKey>> {
+    let mut seen = HashSet::from([first.clone()]);
+    let mut paths = VecDeque::from([vec![own.clone(), first.clone()]]);
+    while let Some(path) = paths.pop_front() {
+        let Some(object) = path.last().and_then(&get) else { continue };
+        for next in dependencies_of(&object) {
+            let step = || path.iter().cloned().chain([next.clone()]).collect();
+            if next == *own {
+                return Some(step());
+            }
+            if seen.len() < MAX_CYCLE_SEARCH && seen.insert(next.clone()) {
+                paths.push_back(step());
+            }
+        }
+    }
+    None
 }
 
 fn json(object: &Kustomization) -> serde_json::Value {
@@ -189,7 +248,7 @@ async fn fetch(context: &Context, artifact: &Artifact, step: &Progress) -> Resul
 }
 
 /// The directory of `spec.path`: it lies below the root however it is written, `..` stops there.
-fn directory(tree: &MemoryTree, path: &str) -> Result<String, Failure> {
+pub(super) fn directory(tree: &MemoryTree, path: &str) -> Result<String, Failure> {
     let missing = || Failure::Path { path: path.chars().take(1024).collect() };
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {

@@ -89,7 +89,8 @@ pub(crate) fn plan(object: &Kustomization, observed: &Observed) -> Plan {
             ignore: observed.ignore.clone(),
             stage_kinds: settings.stage_kinds.clone(),
             audit: is_asked_for(object),
-            audit_after: spec.interval.to_std(),
+            // Below the interval whatever the jitter, so that each interval asks about everything.
+            audit_after: spec.interval.to_std().mul_f64(0.9),
             ..ApplyOptions::default()
         },
         before: observed.inventory.clone(),

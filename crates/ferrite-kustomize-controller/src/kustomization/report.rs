@@ -35,6 +35,10 @@ pub(crate) fn report(
     let mut conditions = conditions_of(object, now);
     let (events, requeue) = match failure {
         None => succeeded(object, done, &mut status, &mut conditions, now),
+        // Replaced before anything was done: the next reconcile tells.
+        Some(error) if done.attempt.is_none() && is_superseded(error) => {
+            (Vec::new(), Requeue::Wait(Duration::ZERO))
+        }
         Some(error) => failed(object, error, attempt, &mut status, &mut conditions),
     };
     if let Some(outcome) = outcome(failure) {
@@ -92,7 +96,7 @@ fn failed(
         return (Vec::new(), Requeue::Never);
     }
     let (reason, message) = (error.reason(), text(error));
-    if let Failure::Interrupted(Interrupted::Superseded) = error.failure {
+    if is_superseded(error) {
         conditions.set_unknown(ConditionType::Ready, reason, message.clone());
         if object.spec.wait || !object.spec.health_checks.is_empty() {
             conditions.set_unknown(ConditionType::Healthy, reason, message);
@@ -135,6 +139,10 @@ fn failed(
             (vec![named(Event::error(reason, message))], retry)
         }
     }
+}
+
+fn is_superseded(error: &Error) -> bool {
+    matches!(error.failure, Failure::Interrupted(Interrupted::Superseded))
 }
 
 /// The error with its causes. Objects that are not healthy are told with what explains it.

@@ -23,6 +23,7 @@ pub(crate) async fn teardown(
     let owner = super::owner_of(object);
     // What goes now is no drift.
     context.targets.forget(&owner);
+    context.builds.forget(&owner);
     let inventory = super::inventory_of(object)?;
     let attempt = applied(object);
     if !deletes(object) || inventory.is_empty() {
