@@ -11,7 +11,7 @@ use crate::handlers::perform::Writer;
 use crate::json::text;
 use crate::status::{ApiError, Subject};
 
-pub(crate) use quota::{recount, recount_all};
+pub(crate) use quota::recount_all;
 
 /// Refuses new objects in namespaces that are not there or are going.
 pub(crate) fn lifecycle(writer: &Writer<'_>, object: &Value) -> Result<(), ApiError> {

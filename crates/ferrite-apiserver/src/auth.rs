@@ -275,16 +275,7 @@ fn ask(
     name: &str,
     sub: Option<&str>,
 ) -> Result<(), ApiError> {
-    let ask = Ask {
-        verb: "impersonate",
-        group,
-        version: "v1",
-        resource,
-        sub,
-        namespace,
-        name: Some(name),
-        path: None,
-    };
+    let ask = Ask { verb: "impersonate", group, resource, sub, namespace, name: Some(name), path: None };
     if server.rbac.allows(&server.store, sender, &ask) {
         return Ok(());
     }

@@ -167,12 +167,24 @@ pub(crate) fn delete(
     name: &str,
     propagation: Option<Propagation>,
 ) {
+    delete_within(server, key, namespace, name, propagation, None);
+}
+
+/// As [`delete`]; a pod gets so many seconds to end.
+pub(crate) fn delete_within(
+    server: &Arc<Server>,
+    key: &str,
+    namespace: &str,
+    name: &str,
+    propagation: Option<Propagation>,
+    grace: Option<i64>,
+) {
     let served = server.registry.served();
     let Some(resource) = served.by_key(key) else { return };
     let user = User::admin();
     let options = Options::internal(MANAGER);
     let writer = Writer { server, resource, namespace, name, user: &user, options, sub: None, call: None };
-    let how = How { propagation, ..How::background() };
+    let how = How { propagation, grace, ..How::background() };
     if let Err(error) = remove::delete(&writer, &how) {
         tracing::debug!(key, namespace, name, error = error.message(), "not deleted");
     }
@@ -184,7 +196,7 @@ pub(crate) async fn run(server: Arc<Server>, mut stop: watch::Receiver<bool>) {
     let mut garbage = garbage::Garbage::default();
     let mut work = everything(&server, &mut garbage);
     loop {
-        settle(&server, &mut garbage, std::mem::take(&mut work));
+        settle(&server, &mut garbage, &std::mem::take(&mut work));
         let received = tokio::select! {
             received = events.recv() => received,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -265,7 +277,7 @@ fn note(
     }
 }
 
-fn settle(server: &Arc<Server>, garbage: &mut garbage::Garbage, work: Work) {
+fn settle(server: &Arc<Server>, garbage: &mut garbage::Garbage, work: &Work) {
     for name in &work.definitions {
         crate::crd::settle(server, name);
     }

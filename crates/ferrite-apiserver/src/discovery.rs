@@ -39,9 +39,7 @@ fn group_fields(name: &str, versions: &[&str]) -> Value {
 /// `/api/v1` and `/apis/<group>/<version>`
 pub(crate) fn resource_list(served: &Served, group: &str, version: &str) -> Option<Value> {
     let mut entries = Vec::new();
-    let mut custom = false;
     for resource in served.in_version(group, version) {
-        custom |= resource.custom.is_some();
         entries.push(resource_entry(resource));
         entries.extend(resource.subs.iter().map(|sub| sub_entry(resource, sub)));
     }

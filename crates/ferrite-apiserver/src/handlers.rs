@@ -143,7 +143,6 @@ fn authorize(server: &Server, call: &Call, target: &Target) -> Result<(), ApiErr
     let ask = Ask {
         verb: &target.verb,
         group: &target.group,
-        version: &target.version,
         resource: &target.resource,
         sub: target.sub.as_deref(),
         namespace: target.namespace.as_deref(),
@@ -174,7 +173,6 @@ pub(crate) fn authorize_as(scope: &Scope<'_>, verb: &str) -> Result<(), ApiError
     let ask = Ask {
         verb,
         group: &resource.group,
-        version: &resource.version,
         resource: &resource.plural,
         sub: None,
         namespace: scope.within(),

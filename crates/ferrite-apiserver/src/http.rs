@@ -68,7 +68,7 @@ async fn connection(
     };
     let service = hyper::service::service_fn(move |request| {
         let server = server.clone();
-        async move { Ok::<_, Infallible>(answer(&server, request, peer).await) }
+        async move { Ok::<_, Infallible>(answer(&server, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(1000);
@@ -83,13 +83,13 @@ async fn connection(
     }
 }
 
-async fn answer(server: &Arc<Server>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = match read_body(body).await {
         Ok(body) => body,
         Err(error) => return respond::error(&error, false),
     };
-    let call = request::Call::new(parts, body, peer);
+    let call = request::Call::new(parts, body);
     let head = call.method == http::Method::HEAD;
     let mut response = crate::handlers::handle(server, call).await;
     let headers = response.headers_mut();

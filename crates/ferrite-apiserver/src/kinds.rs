@@ -48,22 +48,14 @@ pub(crate) fn counts_generations(resource: &Resource) -> bool {
 /// Whether two objects differ in what the generation counts.
 pub(crate) fn spec_differs(resource: &Resource, old: &Value, new: &Value) -> bool {
     let keeps_status = resource.sub("status").is_some();
-    let counted = |o: &Value| -> Vec<(String, Value)> {
-        o.as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(k, v)| {
-                !matches!(k.as_str(), "metadata" | "apiVersion" | "kind")
-                    && !(keeps_status && *k == "status")
-                    && !v.is_null()
-            })
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
+    let counted =
+        |key: &str| !matches!(key, "metadata" | "apiVersion" | "kind") && (key != "status" || !keeps_status);
+    let fields = |o: &'_ Value| -> Vec<String> {
+        o.as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect()
     };
-    let (mut old, mut new) = (counted(old), counted(new));
-    old.sort_by(|a, b| a.0.cmp(&b.0));
-    new.sort_by(|a, b| a.0.cmp(&b.0));
-    old != new
+    let mut keys = fields(old);
+    keys.extend(fields(new));
+    keys.iter().filter(|k| counted(k)).any(|k| old[k.as_str()] != new[k.as_str()])
 }
 
 /// Adds the parts that Go writes even when they are empty.
@@ -186,7 +178,7 @@ pub(crate) fn warnings(resource: &Resource, o: &Value) -> Vec<String> {
             let data = base64::engine::general_purpose::STANDARD
                 .decode(text(&o["data"], "tls.crt"))
                 .unwrap_or_default();
-            if !String::from_utf8_lossy(&data).contains("-----BEGIN") {
+            if !data.is_empty() && !String::from_utf8_lossy(&data).contains("-----BEGIN") {
                 out.push("tls: failed to find any PEM data in certificate input".to_owned());
             }
         }

@@ -286,8 +286,8 @@ fn int_or_string(bytes: &[u8]) -> Option<Value> {
     if kind == 0 { Some(number.into()) } else { strings(bytes, 3).map(Into::into) }
 }
 
-fn put(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    out.push(number << 3 | 2);
+fn put(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    varint(out, number << 3 | 2);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }

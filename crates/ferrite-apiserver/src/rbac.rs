@@ -26,7 +26,6 @@ const KEYS: [&str; 4] = [
 pub(crate) struct Ask<'a> {
     pub(crate) verb: &'a str,
     pub(crate) group: &'a str,
-    pub(crate) version: &'a str,
     pub(crate) resource: &'a str,
     pub(crate) sub: Option<&'a str>,
     pub(crate) namespace: Option<&'a str>,

@@ -88,7 +88,6 @@ struct Inner {
     reason: &'static str,
     message: String,
     details: Option<Value>,
-    failure: bool,
     retry_after: Option<u32>,
 }
 
@@ -134,14 +133,7 @@ impl ApiError {
         message: impl Into<String>,
         details: Option<Value>,
     ) -> Self {
-        Self(Box::new(Inner {
-            code,
-            reason,
-            message: message.into(),
-            details,
-            failure: true,
-            retry_after: None,
-        }))
+        Self(Box::new(Inner { code, reason, message: message.into(), details, retry_after: None }))
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -229,10 +221,6 @@ impl ApiError {
         Self::new(410, "Expired", message, None)
     }
 
-    pub(crate) fn gone(message: impl Into<String>) -> Self {
-        Self::new(410, "Gone", message, None)
-    }
-
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized", None)
     }
@@ -252,12 +240,6 @@ impl ApiError {
         let mut error = Self::new(429, "TooManyRequests", message, Some(details));
         error.0.retry_after = Some(seconds);
         error
-    }
-
-    /// Some of the oldest failures of the real server carry no `status: Failure`.
-    pub(crate) fn without_failure(mut self) -> Self {
-        self.0.failure = false;
-        self
     }
 
     pub(crate) fn with_retry_after(mut self, seconds: u32) -> Self {
@@ -292,9 +274,7 @@ impl ApiError {
         body.insert("kind".into(), "Status".into());
         body.insert("apiVersion".into(), "v1".into());
         body.insert("metadata".into(), json!({}));
-        if inner.failure {
-            body.insert("status".into(), "Failure".into());
-        }
+        body.insert("status".into(), "Failure".into());
         body.insert("message".into(), inner.message.as_str().into());
         if !inner.reason.is_empty() {
             body.insert("reason".into(), inner.reason.into());

@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::controllers::{change, delete};
+use crate::controllers::{change, delete_within};
 use crate::handlers::remove::Propagation;
 use crate::json::{items, text};
 use crate::server::Server;
@@ -156,10 +156,7 @@ fn finish(server: &Arc<Server>, place: &Place) {
     if stored.deleting {
         if &**key == "/pods" {
             // The second deletion, which ends the grace period.
-            change(server, key, namespace, name, None, |pod| {
-                pod["metadata"]["deletionGracePeriodSeconds"] = 0.into()
-            });
-            delete(server, key, namespace, name, Some(Propagation::Background));
+            delete_within(server, key, namespace, name, Some(Propagation::Background), Some(0));
         }
         return;
     }

@@ -219,7 +219,7 @@ fn unspecified(pod: &Value, names: &[&str]) -> Vec<String> {
 }
 
 /// Writes what is used into the status of a quota; returns whether that changed anything.
-pub(crate) fn recount(server: &Server, namespace: &str, name: &str) -> bool {
+fn recount(server: &Server, namespace: &str, name: &str) -> bool {
     for _ in 0..4 {
         let Some(stored) = server.store.get(QUOTAS, namespace, name) else { return false };
         let mut value = stored.value();

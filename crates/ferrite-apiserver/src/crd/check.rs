@@ -7,7 +7,7 @@ use crate::kinds::names;
 use crate::schema;
 use crate::status::Cause;
 
-fn problems(field: &str, value: &str, found: Vec<String>, out: &mut Vec<Cause>) {
+fn problems(field: &str, value: &str, found: &[String], out: &mut Vec<Cause>) {
     out.extend(found.iter().map(|p| Cause::invalid(field, &value.into(), p)));
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn object(o: &Value, out: &mut Vec<Cause>) {
     if group.is_empty() {
         out.push(Cause::required("spec.group", ""));
     } else {
-        problems("spec.group", group, names::subdomain(group), out);
+        problems("spec.group", group, &names::subdomain(group), out);
         if !group.contains('.') {
             out.push(Cause::invalid("spec.group", &group.into(), "should be a domain with at least one dot"));
         }
@@ -76,7 +76,7 @@ fn check_names(value: &Value, at: &str, out: &mut Vec<Cause>) {
     for (list, label) in [("shortNames", "shortNames"), ("categories", "categories")] {
         for (i, name) in items(&value[list]).iter().enumerate() {
             let name = name.as_str().unwrap_or_default();
-            problems(&format!("{at}.{label}[{i}]"), name, names::label_1035(name), out);
+            problems(&format!("{at}.{label}[{i}]"), name, &names::label_1035(name), out);
         }
     }
     if text(value, "kind") == text(value, "listKind") && !text(value, "kind").is_empty() {
@@ -103,7 +103,7 @@ fn versions(o: &Value, out: &mut Vec<Cause>) {
             out.push(Cause::duplicate(format!("{at}.name"), &name.into()));
         }
         seen.push(name);
-        problems(&format!("{at}.name"), name, names::label_1035(name), out);
+        problems(&format!("{at}.name"), name, &names::label_1035(name), out);
         let place =
             |key: &str, old: &str| if same(key) { format!("spec.{old}") } else { format!("{at}.{key}") };
         if i == 0 || !same("subresources") {

@@ -43,8 +43,6 @@ pub(crate) struct Outcome {
     /// The write's way to the disk; none when nothing was written.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) created: bool,
-    /// The object is gone: its last finalizer was taken.
-    pub(crate) removed: bool,
 }
 
 /// Who owns the fields of a new state.
@@ -125,7 +123,7 @@ impl<'a> Writer<'a> {
             return if found.is_some() {
                 Err(exists())
             } else {
-                Ok(Outcome { value: object, ticket: None, created: true, removed: false })
+                Ok(Outcome { value: object, ticket: None, created: true })
             };
         }
         let stored = self.to_storage(&mut object);
@@ -135,7 +133,7 @@ impl<'a> Writer<'a> {
         }
         drop(quota);
         object["metadata"]["resourceVersion"] = written.stored.version.to_string().into();
-        Ok(Outcome { value: object, ticket: Some(written.durable), created: true, removed: false })
+        Ok(Outcome { value: object, ticket: Some(written.durable), created: true })
     }
 
     /// Name and namespace: from the body, the path, or made up.
@@ -250,11 +248,11 @@ impl<'a> Writer<'a> {
             && !self.resource.is("", "namespaces")
             && graceful_done(self.resource, &new);
         if merge::same(live, &new) && !removed {
-            return Ok(Ok(Outcome { value: live.clone(), ticket: None, created: false, removed: false }));
+            return Ok(Ok(Outcome { value: live.clone(), ticket: None, created: false }));
         }
         let quota = admission::quota_update(self, live, &new)?;
         if self.options.dry_run {
-            return Ok(Ok(Outcome { value: new, ticket: None, created: false, removed: false }));
+            return Ok(Ok(Outcome { value: new, ticket: None, created: false }));
         }
         if removed {
             return Ok(self.drop_released(stored, new));
@@ -266,7 +264,7 @@ impl<'a> Writer<'a> {
         };
         drop(quota);
         new["metadata"]["resourceVersion"] = written.stored.version.to_string().into();
-        Ok(Ok(Outcome { value: new, ticket: Some(written.durable), created: false, removed: false }))
+        Ok(Ok(Outcome { value: new, ticket: Some(written.durable), created: false }))
     }
 
     /// The object in the stored version. What that version does not know is lost, to the answer too.
@@ -291,7 +289,7 @@ impl<'a> Writer<'a> {
     fn drop_released(&self, stored: &Arc<Stored>, value: Value) -> Result<Outcome, Refused> {
         let written =
             self.server.store.delete(&self.resource.key, stored.version, &stored.namespace, &stored.name)?;
-        Ok(Outcome { value, ticket: Some(written.durable), created: false, removed: true })
+        Ok(Outcome { value, ticket: Some(written.durable), created: false })
     }
 
     fn check_identity(&self, live: &Value, new: &mut Value) -> Result<(), ApiError> {
@@ -314,6 +312,10 @@ impl<'a> Writer<'a> {
         let subject = self.subject(self.name);
         let uid = text(meta, "uid");
         if !uid.is_empty() && uid != text(old, "uid") {
+            if self.call.is_none_or(|c| c.method != http::Method::PUT) {
+                let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+                return Err(self.invalid(self.name, &[cause]));
+            }
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
                 text(old, "uid")

@@ -52,10 +52,7 @@ pub(crate) async fn watch(scope: &Scope<'_>) -> Result<Response<Body>, ApiError>
         None => 0,
         Some(text) => text.parse::<u64>().map_err(|_| super::list::invalid_version(scope, text))?,
     };
-    let initial = match query.text("sendInitialEvents") {
-        Some(flag) => Some(!matches!(flag, "false" | "0")),
-        None => None,
-    };
+    let initial = query.text("sendInitialEvents").map(|flag| !matches!(flag, "false" | "0"));
     validate(scope, initial.is_some())?;
     let bookmarks = query.flag("allowWatchBookmarks");
     let seconds = query.text("timeoutSeconds").and_then(|t| t.parse::<u64>().ok()).filter(|t| *t > 0);
@@ -144,12 +141,11 @@ impl Watcher {
             if let Some(chunk) = self.pending() {
                 return Some(chunk);
             }
-            let bookmark_at = if self.bookmarks { self.next_bookmark } else { self.ends };
             tokio::select! {
                 changed = self.follow.changed() => if changed.is_err() { return None },
                 _ = self.faults.changed() => return None,
                 () = tokio::time::sleep_until(self.ends) => return None,
-                () = tokio::time::sleep_until(bookmark_at) => {
+                () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
                     return Some(self.bookmark(self.cursor, false));
                 }

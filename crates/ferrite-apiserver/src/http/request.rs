@@ -1,7 +1,5 @@
 //! A request, and what it asks of which resource.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use parking_lot::Mutex;
@@ -16,20 +14,18 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) peer: SocketAddr,
     pub(crate) user: User,
     warnings: Mutex<Vec<String>>,
 }
 
 impl Call {
-    pub(crate) fn new(parts: Parts, body: Bytes, peer: SocketAddr) -> Self {
+    pub(crate) fn new(parts: Parts, body: Bytes) -> Self {
         Self {
             method: parts.method,
             path: percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers,
             body,
-            peer,
             user: User::anonymous(),
             warnings: Mutex::default(),
         }

@@ -79,23 +79,23 @@ pub(crate) fn on_update(live: &Value, object: &mut Value) {
     });
 }
 
-fn invalid(field: &str, value: &str, problems: Vec<String>, out: &mut Vec<Cause>) {
+fn invalid(field: &str, value: &str, problems: &[String], out: &mut Vec<Cause>) {
     out.extend(problems.iter().map(|p| Cause::invalid(field, &value.into(), p)));
 }
 
 /// Labels at `field`.
 pub(crate) fn labels(value: &Value, field: &str, out: &mut Vec<Cause>) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        invalid(field, key, names::qualified_name(key), out);
+        invalid(field, key, &names::qualified_name(key), out);
         let value = value.as_str().unwrap_or_default();
-        invalid(field, value, names::label_value(value), out);
+        invalid(field, value, &names::label_value(value), out);
     }
 }
 
 pub(crate) fn annotations(value: &Value, field: &str, out: &mut Vec<Cause>) {
     let mut size = 0;
     for (key, value) in value.as_object().into_iter().flatten() {
-        invalid(field, key, names::qualified_name(&key.to_lowercase()), out);
+        invalid(field, key, &names::qualified_name(&key.to_lowercase()), out);
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS {
@@ -110,7 +110,7 @@ pub(crate) fn validate(resource: &Resource, object: &Value, out: &mut Vec<Cause>
     if name.is_empty() {
         out.push(Cause::required("metadata.name", "name or generateName is required"));
     } else {
-        invalid("metadata.name", name, names::of_resource(&resource.group, &resource.plural, name), out);
+        invalid("metadata.name", name, &names::of_resource(&resource.group, &resource.plural, name), out);
     }
     common(meta, "metadata", out);
 }
@@ -123,7 +123,7 @@ pub(crate) fn common(meta: &Value, at: &str, out: &mut Vec<Cause>) {
     for finalizer in items(&meta["finalizers"]) {
         let name = finalizer.as_str().unwrap_or_default();
         let field = format!("{at}.finalizers");
-        invalid(&field, name, names::qualified_name(name), out);
+        invalid(&field, name, &names::qualified_name(name), out);
     }
     let both =
         ["orphan", "foregroundDeletion"].iter().all(|f| items(&meta["finalizers"]).iter().any(|x| x == f));

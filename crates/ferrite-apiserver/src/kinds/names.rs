@@ -27,11 +27,6 @@ fn is_name_part(text: &str) -> bool {
     bounded(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c), |c| c.is_ascii_alphanumeric())
 }
 
-/// Lower-case labels joined by dots.
-pub(crate) fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
 fn characters(text: &str, limit: usize, out: &mut Problems) {
     if text.len() > limit {
         out.push(format!("must be no more than {limit} characters"));

@@ -53,7 +53,7 @@ fn definition(sub: Option<&str>, live: Option<&Value>, o: &Value, out: &mut Vec<
 }
 
 /// Adds a cause for each problem of a value.
-fn problems(field: &str, value: &str, found: Vec<String>, out: &mut Vec<Cause>) {
+fn problems(field: &str, value: &str, found: &[String], out: &mut Vec<Cause>) {
     out.extend(found.iter().map(|p| Cause::invalid(field, &value.into(), p)));
 }
 
@@ -94,9 +94,9 @@ fn count_or_percent(field: &str, value: &Value, out: &mut Vec<Cause>) {
 fn label_selector(field: &str, selector: &Value, out: &mut Vec<Cause>) {
     let at = format!("{field}.matchLabels");
     for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
-        problems(&at, key, names::qualified_name(key), out);
+        problems(&at, key, &names::qualified_name(key), out);
         let value = value.as_str().unwrap_or_default();
-        problems(&at, value, names::label_value(value), out);
+        problems(&at, value, &names::label_value(value), out);
     }
     for (i, e) in items(&selector["matchExpressions"]).iter().enumerate() {
         let at = format!("{field}.matchExpressions[{i}]");
@@ -121,7 +121,7 @@ fn label_selector(field: &str, selector: &Value, out: &mut Vec<Cause>) {
                 "not a valid selector operator",
             )),
         }
-        problems(&format!("{at}.key"), text(e, "key"), names::qualified_name(text(e, "key")), out);
+        problems(&format!("{at}.key"), text(e, "key"), &names::qualified_name(text(e, "key")), out);
     }
 }
 

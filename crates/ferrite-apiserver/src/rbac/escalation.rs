@@ -15,16 +15,7 @@ pub(crate) fn check(writer: &Writer<'_>, object: &Value) -> Result<(), ApiError>
     let name = text(&object["metadata"], "name");
     let namespace = Some(writer.namespace).filter(|n| !n.is_empty());
     let ask = |verb: &str, resource: &str, name: &str| {
-        let ask = Ask {
-            verb,
-            group: GROUP,
-            version: "v1",
-            resource,
-            sub: None,
-            namespace,
-            name: Some(name),
-            path: None,
-        };
+        let ask = Ask { verb, group: GROUP, resource, sub: None, namespace, name: Some(name), path: None };
         writer.server.rbac.allows(&writer.server.store, writer.user, &ask)
     };
     let rules = match writer.resource.plural.as_str() {
@@ -93,7 +84,6 @@ fn has(writer: &Writer<'_>, namespace: Option<&str>, single: &Rule) -> bool {
     let ask = Ask {
         verb: &verb,
         group: &group,
-        version: "",
         resource,
         sub,
         namespace,

@@ -98,7 +98,6 @@ fn decide(scope: &Scope<'_>, user: &User, spec: &Value) -> Value {
         Ask {
             verb: text(path, "verb"),
             group: "",
-            version: "",
             resource: "",
             sub: None,
             namespace: None,
@@ -109,7 +108,6 @@ fn decide(scope: &Scope<'_>, user: &User, spec: &Value) -> Value {
         Ask {
             verb: text(resource, "verb"),
             group: text(resource, "group"),
-            version: text(resource, "version"),
             resource: text(resource, "resource"),
             sub: some("subresource"),
             namespace: some("namespace"),

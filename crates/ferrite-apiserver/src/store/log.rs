@@ -63,10 +63,13 @@ impl Ticket {
     }
 }
 
+/// Every object, with its resource.
+type Live = Vec<(ResourceKey, Arc<Stored>)>;
+
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Bytes>,
-    rewrite: Option<(Vec<(ResourceKey, Arc<Stored>)>, u64)>,
+    rewrite: Option<(Live, u64)>,
     sequence: u64,
     size: u64,
     compacted_size: u64,

@@ -161,6 +161,14 @@ fn small(key: &str, o: &Value, age: Value) -> Vec<Value> {
             ]
         }
         "coordination.k8s.io/leases" => vec![text(&o["spec"], "holderIdentity").into(), age],
+        _ => rare(key, o, age),
+    }
+}
+
+/// The rest of those: storage, scheduling, admission.
+fn rare(key: &str, o: &Value, age: Value) -> Vec<Value> {
+    let field = |path: &[&str]| -> Value { shown(at(o, path)) };
+    match key {
         "storage.k8s.io/storageclasses" => {
             let expands = o["allowVolumeExpansion"] == true;
             vec![
@@ -341,7 +349,7 @@ fn workload(key: &str, o: &Value, age: Value) -> Vec<Value> {
         }
         "apps/controllerrevisions" => {
             let owner = items(&o["metadata"]["ownerReferences"]).iter().find(|r| r["controller"] == true);
-            let shown = owner.map_or_else(|| NONE.to_owned(), |r| controller(r));
+            let shown = owner.map_or_else(|| NONE.to_owned(), controller);
             vec![shown.into(), o["revision"].clone(), age]
         }
         "/podtemplates" => {

@@ -16,7 +16,7 @@ const DATA: usize = 1 << 20;
 pub(super) fn config_map(live: Option<&Value>, o: &Value, out: &mut Vec<Cause>) {
     let mut size = 0;
     for (key, value) in sorted(&o["data"]) {
-        problems(&format!("data[{key}]"), key, names::config_key(key), out);
+        problems(&format!("data[{key}]"), key, &names::config_key(key), out);
         if o["binaryData"].get(key).is_some() {
             out.push(Cause::invalid(
                 format!("data[{key}]"),
@@ -27,7 +27,7 @@ pub(super) fn config_map(live: Option<&Value>, o: &Value, out: &mut Vec<Cause>) 
         size += value.as_str().map_or(0, str::len);
     }
     for (key, value) in sorted(&o["binaryData"]) {
-        problems(&format!("binaryData[{key}]"), key, names::config_key(key), out);
+        problems(&format!("binaryData[{key}]"), key, &names::config_key(key), out);
         size += decoded(value);
     }
     if size > DATA {
@@ -61,7 +61,7 @@ fn frozen(live: &Value, o: &Value, parts: &[&str], out: &mut Vec<Cause>) {
 pub(super) fn secret(live: Option<&Value>, o: &Value, out: &mut Vec<Cause>) {
     let mut size = 0;
     for (key, value) in sorted(&o["data"]) {
-        problems(&format!("data[{key}]"), key, names::config_key(key), out);
+        problems(&format!("data[{key}]"), key, &names::config_key(key), out);
         size += decoded(value);
     }
     if size > DATA {
@@ -78,10 +78,10 @@ pub(super) fn secret(live: Option<&Value>, o: &Value, out: &mut Vec<Cause>) {
     };
     match text(o, "type") {
         "kubernetes.io/tls" => ["tls.crt", "tls.key"].iter().for_each(|k| required(k, out)),
-        "kubernetes.io/basic-auth" => {
-            if o["data"].get("username").is_none() && o["data"].get("password").is_none() {
-                ["username", "password"].iter().for_each(|k| required(k, out));
-            }
+        "kubernetes.io/basic-auth"
+            if o["data"].get("username").is_none() && o["data"].get("password").is_none() =>
+        {
+            ["username", "password"].iter().for_each(|k| required(k, out));
         }
         "kubernetes.io/ssh-auth" => required("ssh-privatekey", out),
         "kubernetes.io/dockerconfigjson" => docker(o, ".dockerconfigjson", out),

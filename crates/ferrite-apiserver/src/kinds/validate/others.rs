@@ -114,7 +114,7 @@ fn ingress(live: Option<&Value>, o: &Value, out: &mut Vec<Cause>) {
             problems(
                 &format!("{at}.host"),
                 host,
-                names::subdomain(host.strip_prefix("*.").unwrap_or(host)),
+                &names::subdomain(host.strip_prefix("*.").unwrap_or(host)),
                 out,
             );
         }
@@ -172,7 +172,7 @@ fn backend(backend: &Value, at: &str, out: &mut Vec<Cause>) {
     if name.is_empty() {
         out.push(Cause::required(format!("{at}.service.name"), ""));
     } else {
-        problems(&format!("{at}.service.name"), name, names::label_1035(name), out);
+        problems(&format!("{at}.service.name"), name, &names::label_1035(name), out);
     }
     let (number, named) =
         (service["port"]["number"].as_i64().unwrap_or_default(), text(&service["port"], "name"));
@@ -238,7 +238,7 @@ fn binding(resource: &Resource, live: Option<&Value>, o: &Value, out: &mut Vec<C
     if text(role, "name").is_empty() {
         out.push(Cause::required("roleRef.name", ""));
     } else {
-        problems("roleRef.name", text(role, "name"), names::path_segment(text(role, "name")), out);
+        problems("roleRef.name", text(role, "name"), &names::path_segment(text(role, "name")), out);
     }
     for (i, subject) in items(&o["subjects"]).iter().enumerate() {
         let at = format!("subjects[{i}]");

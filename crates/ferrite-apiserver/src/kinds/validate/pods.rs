@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{label_selector, names, natural, port_number, problems, unsupported};
+use super::{label_selector, names, port_number, problems, unsupported};
 use crate::json::{is_empty, items, text};
 use crate::kinds::metadata;
 use crate::status::Cause;
@@ -48,7 +48,7 @@ pub(super) fn spec(spec: &Value, at: &str, out: &mut Vec<Cause>) {
             if name.is_empty() {
                 out.push(Cause::required(format!("{at}.name"), ""));
             } else {
-                problems(&format!("{at}.name"), name, names::label(name), out);
+                problems(&format!("{at}.name"), name, &names::label(name), out);
                 if seen.contains(&name) {
                     out.push(Cause::duplicate(format!("{at}.name"), &name.into()));
                 }
@@ -65,10 +65,9 @@ pub(super) fn spec(spec: &Value, at: &str, out: &mut Vec<Cause>) {
     if !spec["dnsPolicy"].is_null() {
         unsupported(&format!("{at}.dnsPolicy"), &spec["dnsPolicy"], &policies, out);
     }
-    natural(&format!("{at}.terminationGracePeriodSeconds"), &spec["terminationGracePeriodSeconds"], out);
     let account = text(spec, "serviceAccountName");
     if !account.is_empty() {
-        problems(&format!("{at}.serviceAccountName"), account, names::subdomain(account), out);
+        problems(&format!("{at}.serviceAccountName"), account, &names::subdomain(account), out);
     }
     metadata::labels(&spec["nodeSelector"], &format!("{at}.nodeSelector"), out);
     tolerations(spec, at, out);
@@ -105,7 +104,7 @@ fn volumes<'v>(spec: &'v Value, at: &str, out: &mut Vec<Cause>) -> Vec<&'v str> 
         if name.is_empty() {
             out.push(Cause::required(format!("{at}.name"), ""));
         } else {
-            problems(&format!("{at}.name"), name, names::label(name), out);
+            problems(&format!("{at}.name"), name, &names::label(name), out);
             if seen.contains(&name) {
                 out.push(Cause::duplicate(format!("{at}.name"), &name.into()));
             }
@@ -167,7 +166,7 @@ fn container(container: &Value, at: &str, volumes: &[&str], out: &mut Vec<Cause>
         let at = format!("{at}.ports[{i}]");
         let name = text(port, "name");
         if !name.is_empty() {
-            problems(&format!("{at}.name"), name, names::port_name(name), out);
+            problems(&format!("{at}.name"), name, &names::port_name(name), out);
             if seen.contains(&name) {
                 out.push(Cause::duplicate(format!("{at}.name"), &name.into()));
             }
@@ -254,7 +253,7 @@ fn tolerations(spec: &Value, at: &str, out: &mut Vec<Cause>) {
                 out.push(Cause::invalid(format!("{at}.operator"), &toleration["operator"], why));
             }
         } else {
-            problems(&format!("{at}.key"), key, names::qualified_name(key), out);
+            problems(&format!("{at}.key"), key, &names::qualified_name(key), out);
         }
         match operator {
             "" | "Equal" | "Lt" | "Gt" => {}

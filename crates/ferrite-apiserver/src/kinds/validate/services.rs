@@ -25,9 +25,9 @@ pub(super) fn service(sub: Option<&str>, live: Option<&Value>, o: &Value, out: &
     }
     ports(spec, headless, out);
     for (key, value) in spec["selector"].as_object().into_iter().flatten() {
-        problems("spec.selector", key, names::qualified_name(key), out);
+        problems("spec.selector", key, &names::qualified_name(key), out);
         let value = value.as_str().unwrap_or_default();
-        problems("spec.selector", value, names::label_value(value), out);
+        problems("spec.selector", value, &names::label_value(value), out);
     }
     addresses(spec, out);
     if kind == "ExternalName" {
@@ -35,7 +35,7 @@ pub(super) fn service(sub: Option<&str>, live: Option<&Value>, o: &Value, out: &
         if name.is_empty() {
             out.push(Cause::required("spec.externalName", ""));
         } else {
-            problems("spec.externalName", name, names::subdomain(name.trim_end_matches('.')), out);
+            problems("spec.externalName", name, &names::subdomain(name.trim_end_matches('.')), out);
         }
     }
     traffic(kind, spec, out);
@@ -118,7 +118,7 @@ fn ports(spec: &Value, headless: bool, out: &mut Vec<Cause>) {
                 out.push(Cause::required(format!("{at}.name"), ""));
             }
         } else {
-            problems(&format!("{at}.name"), name, names::label(name), out);
+            problems(&format!("{at}.name"), name, &names::label(name), out);
             if seen_names.contains(&name) {
                 out.push(Cause::duplicate(format!("{at}.name"), &name.into()));
             }
@@ -128,7 +128,7 @@ fn ports(spec: &Value, headless: bool, out: &mut Vec<Cause>) {
         unsupported(&format!("{at}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"], out);
         let target = &port["targetPort"];
         match target.as_str() {
-            Some(name) => problems(&format!("{at}.targetPort"), name, names::port_name(name), out),
+            Some(name) => problems(&format!("{at}.targetPort"), name, &names::port_name(name), out),
             None => port_number(&format!("{at}.targetPort"), target, out),
         }
         let key = (text(port, "protocol"), port["port"].as_i64());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{count_or_percent, immutable, label_selector, natural, pods, selects, unsupported};
-use crate::json::{is_empty, items, text};
+use crate::json::{is_empty, text};
 use crate::status::Cause;
 
 const TEMPLATE: &str = "spec.template";
@@ -219,7 +219,26 @@ fn job_counts(spec: &Value, at: &str, out: &mut Vec<Cause>) {
     }
 }
 
+/// A selector that the server made stays as it is; the check of the labels comes here, and once more after.
+fn generated_selector(old: &Value, spec: &Value, out: &mut Vec<Cause>) {
+    if spec["manualSelector"] == true || old["selector"] == spec["selector"] {
+        return;
+    }
+    let labels = &spec["template"]["metadata"]["labels"];
+    out.push(Cause::invalid("spec.selector", &spec["selector"], "`selector` not auto-generated"));
+    if !selects(&spec["selector"], labels) {
+        out.push(Cause::invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        ));
+    }
+}
+
 fn job(live: Option<&Value>, spec: &Value, out: &mut Vec<Cause>) {
+    if let Some(live) = live {
+        generated_selector(&live["spec"], spec, out);
+    }
     job_counts(spec, "spec", out);
     if spec["selector"].is_null() {
         out.push(Cause::required("spec.selector", ""));
@@ -238,18 +257,6 @@ fn job(live: Option<&Value>, spec: &Value, out: &mut Vec<Cause>) {
     let Some(live) = live else { return };
     let old = &live["spec"];
     immutable("spec.selector", &old["selector"], &spec["selector"], out);
-    if spec["manualSelector"] != true && old["selector"] != spec["selector"] {
-        // The update's own check repeats the one of the labels.
-        let labels = &spec["template"]["metadata"]["labels"];
-        out.push(Cause::invalid("spec.selector", &spec["selector"], "`selector` not auto-generated"));
-        if !selects(&spec["selector"], labels) {
-            out.push(Cause::invalid(
-                "spec.template.metadata.labels",
-                labels,
-                "`selector` does not match template `labels`",
-            ));
-        }
-    }
     immutable("spec.completionMode", &old["completionMode"], &spec["completionMode"], out);
     if old["completionMode"] != "Indexed" || spec["completions"] != spec["parallelism"] {
         immutable("spec.completions", &old["completions"], &spec["completions"], out);
