@@ -13,6 +13,37 @@ import argparse, gzip, json, re, subprocess
 
 SCALARS = set("string bool int int32 int64 uint8 float64 byte uint32".split())
 
+# Defaults that Kubernetes' OpenAPI v3 documents declare for fields that Go leaves out when zero (or points to).
+DEFAULTS = {
+    "api.autoscaling.v1.ScaleSpec": {"replicas": 0},
+    "api.certificates.v1beta1.PodCertificateRequestSpec": {"maxExpirationSeconds": 86400},
+    "api.core.v1.AzureDiskVolumeSource": {"cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared", "readOnly": False},
+    "api.core.v1.ConfigMapEnvSource": {"name": ""},
+    "api.core.v1.ConfigMapKeySelector": {"name": ""},
+    "api.core.v1.ConfigMapProjection": {"name": ""},
+    "api.core.v1.ConfigMapVolumeSource": {"name": ""},
+    "api.core.v1.ContainerPort": {"protocol": "TCP"},
+    "api.core.v1.FileKeySelector": {"optional": False},
+    "api.core.v1.GRPCAction": {"service": ""},
+    "api.core.v1.ISCSIPersistentVolumeSource": {"iscsiInterface": "default"},
+    "api.core.v1.ISCSIVolumeSource": {"iscsiInterface": "default"},
+    "api.core.v1.LocalObjectReference": {"name": ""},
+    "api.core.v1.RBDPersistentVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "api.core.v1.RBDVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "api.core.v1.ReplicationControllerSpec": {"minReadySeconds": 0, "replicas": 1},
+    "api.core.v1.ScaleIOPersistentVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+    "api.core.v1.ScaleIOVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+    "api.core.v1.SecretEnvSource": {"name": ""},
+    "api.core.v1.SecretKeySelector": {"name": ""},
+    "api.core.v1.SecretProjection": {"name": ""},
+    "api.core.v1.ServicePort": {"protocol": "TCP"},
+    "api.resource.v1.DeviceToleration": {"operator": "Equal"},
+    "api.resource.v1alpha3.ResourcePoolStatusRequestSpec": {"limit": 100},
+    "api.resource.v1beta1.DeviceToleration": {"operator": "Equal"},
+    "api.resource.v1beta2.DeviceToleration": {"operator": "Equal"},
+    "api.scheduling.v1alpha2.PodGroupSpec": {"disruptionMode": "Pod"},
+}
+
 
 class Go:
     """Struct fields of Go packages, by definition name."""
@@ -136,6 +167,8 @@ def main():
         names = [n for n in order if n in properties] + sorted(n for n in properties if n not in order)
         if names:
             out["p"] = {n: convert(properties[n], order.get(n)) for n in names}
+        for field, default in DEFAULTS.get(name.removeprefix("io.k8s."), {}).items():
+            out["p"][field]["d"] = default
         if name.endswith(".IntOrString"):
             out = {"t": "int-or-string"}
         elif name.endswith(".Quantity"):

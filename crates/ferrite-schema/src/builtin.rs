@@ -163,9 +163,13 @@ fn fields(properties: &Map<String, Value>, required: &[Box<str>], schemas: &Sche
         .map(|(name, node)| {
             let strategy = text_of(node, "ps").unwrap_or_default();
             let go = text_of(node, "o").unwrap_or(silent);
+            let mut ty = reference(node, schemas);
+            if let (Some(default), Ref::Own(own)) = (node.get("d"), &mut ty) {
+                own.default = Some(default.clone());
+            }
             Field {
                 name: name.as_str().into(),
-                ty: reference(node, schemas),
+                ty,
                 patch: Patch {
                     merge: strategy.contains("merge"),
                     replace: strategy.contains("replace"),
@@ -186,9 +190,9 @@ fn fields(properties: &Map<String, Value>, required: &[Box<str>], schemas: &Sche
 fn reference(node: &Value, schemas: &Schemas) -> Ref {
     match text_of(node, "r").and_then(|name| schemas.index(name)) {
         // A map type beside a reference changes the type it refers to.
-        Some(index) if text_of(node, "mt") == Some("atomic") => {
+        Some(index) if node.get("mt").is_some() => {
             let mut ty = definition(index).clone();
-            ty.atomic = true;
+            ty.atomic = text_of(node, "mt") == Some("atomic");
             Ref::Own(Box::new(ty))
         }
         Some(index) => Ref::Builtin(index),

@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// Fills in defaults, inside of defaults too. Null counts as absent where the field has a default and is not nullable.
+///
+/// Built-in types are left alone: their defaulting is code, of which the declared defaults are only a part.
 pub fn default(ty: &Type, value: &mut Value) {
     match value {
+        _ if ty.builtin => {}
         Value::Object(object) => {
             for field in &ty.fields {
                 let Some(default) = &field.ty.default else { continue };

@@ -237,9 +237,6 @@ impl Type {
         if !self.builtin {
             return None;
         }
-        if key == "protocol" {
-            return Some(Value::from("TCP"));
-        }
         if !self.required.iter().any(|r| **r == *key) {
             return None;
         }

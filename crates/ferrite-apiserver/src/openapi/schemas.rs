@@ -145,7 +145,7 @@ impl Schemas {
         if !ty.fields.is_empty() {
             let mut fields: Vec<&Field> = ty.fields.iter().collect();
             fields.sort_by(|a, b| a.name.cmp(&b.name));
-            let fields = fields.iter().map(|f| (f.name.to_string(), self.field(ty, f))).collect();
+            let fields = fields.iter().map(|f| (f.name.to_string(), self.field(f))).collect();
             out.insert("properties".to_owned(), Value::Object(fields));
         }
         if let Some(items) = &ty.items {
@@ -169,13 +169,13 @@ impl Schemas {
         }
     }
 
-    fn field(&mut self, owner: &Type, field: &Field) -> Value {
+    fn field(&mut self, field: &Field) -> Value {
         let ty: &Type = &field.ty;
         let mut out = self.inner(&field.ty);
         let go = field.go;
         let default = match ty.kind {
             _ if self.dialect == Dialect::V2 => None,
-            _ if &*field.name == "protocol" && has_protocol(owner) => owner.key_default("protocol"),
+            _ if ty.default.is_some() => ty.default.clone(),
             _ if go.pointer => None,
             Kind::Object if go.value_struct && !ty.fields.is_empty() => Some(json!({})),
             _ if go.value_struct => None,
@@ -191,8 +191,10 @@ impl Schemas {
                 let reference = Value::Object(std::mem::take(&mut out));
                 out.insert("allOf".to_owned(), Value::Array(vec![reference]));
             }
+            // A field may have another map type than the type it refers to.
             if matches!(field.ty, Ref::Own(_)) {
-                extensions(ty, &mut out);
+                let map_type = if ty.atomic { "atomic" } else { "granular" };
+                out.insert("x-kubernetes-map-type".to_owned(), map_type.into());
             }
         }
         if let Some(default) = default {
@@ -269,11 +271,6 @@ impl Schemas {
         };
         fields.insert("metadata".to_owned(), metadata);
     }
-}
-
-/// Whether a port without a protocol is one of TCP.
-fn has_protocol(owner: &Type) -> bool {
-    owner.name.ends_with(".ContainerPort") || owner.name.ends_with(".ServicePort")
 }
 
 /// How lists and mappings merge.

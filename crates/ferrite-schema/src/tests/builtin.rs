@@ -36,6 +36,8 @@ fn merge_facts_of_well_known_fields() {
     let ports = at(spec, &["containers", "[]", "ports"]);
     assert_eq!(ports.list, ListType::Map(vec!["containerPort".into(), "protocol".into()]));
     assert_eq!(ports.item().key_default("protocol"), Some(json!("TCP")));
+    assert!(!at(ty("", "v1", "PersistentVolume"), &["spec", "claimRef"]).atomic);
+    assert_eq!(at(spec, &["imagePullSecrets", "[]"]).key_default("name"), Some(json!("")));
     assert!(at(ty("", "v1", "Service"), &["spec", "selector"]).atomic);
     let meta = at(ty("", "v1", "ConfigMap"), &["metadata"]);
     assert!(meta.field("finalizers").expect("declared").patch.merge);
