@@ -26,27 +26,16 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap()
 }
 
-/// Every object of the kustomization in `folder`, its bases included.
-fn build(folder: &Path) -> Vec<Value> {
-    let file = ["kustomization.yaml", "Kustomization"]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .find(|f| f.exists());
-    let kustomization = read(&file.unwrap_or_else(|| panic!("{} is no kustomization", folder.display())));
-    let mut objects = Vec::new();
-    for resource in strings(&kustomization["resources"]) {
-        let path = folder.join(resource);
-        if path.is_dir() {
-            objects.extend(build(&path));
-        } else {
-            objects.push(read(&path));
-        }
-    }
-    objects
+/// Every object of the kustomization in `folder`, built by the product's own engine.
+fn build(folder: &str) -> Vec<Value> {
+    let tree = ferrite_tree::DiskTree::new(root()).unwrap();
+    let built = ferrite_kustomize::build(&tree, folder, &Default::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    built.into_objects()
 }
 
 fn everything() -> Vec<Value> {
-    build(&root().join("config/default"))
+    build("config/default")
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -120,7 +109,8 @@ fn references_lead_to_what_exists() {
     }
     for deployment in of_kind(&objects, "Deployment") {
         let pod = &deployment["spec"]["template"];
-        assert_eq!(deployment["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);
+        let selected = deployment["spec"]["selector"]["matchLabels"].as_object().unwrap();
+        assert!(selected.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value), "{selected:?}");
         assert!(exists("ServiceAccount", pod["spec"]["serviceAccountName"].as_str().unwrap()));
         let container = &pod["spec"]["containers"][0];
         let ports: Vec<&str> = container["ports"]
@@ -145,6 +135,24 @@ fn references_lead_to_what_exists() {
         let target = &service["spec"]["ports"][0]["targetPort"];
         let ports = deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().unwrap();
         assert!(ports.iter().any(|port| port["name"] == *target), "{}: no port {target}", name(service));
+    }
+}
+
+/// What `flux check`, dashboards and people's selectors go by.
+#[test]
+fn everything_is_labelled_and_pods_are_too() {
+    for object in everything() {
+        let labels = &object["metadata"]["labels"];
+        let id = format!("{} {}", object["kind"], name(&object));
+        assert_eq!(labels["app.kubernetes.io/instance"], "flux-system", "{id}");
+        assert_eq!(labels["app.kubernetes.io/part-of"], "flux", "{id}");
+        assert_eq!(labels["app.kubernetes.io/version"], concat!("v", env!("CARGO_PKG_VERSION")), "{id}");
+        if object["kind"] == "Deployment" {
+            let pod = &object["spec"]["template"]["metadata"]["labels"];
+            assert_eq!(pod["app.kubernetes.io/component"], name(&object));
+            assert_eq!(pod["app.kubernetes.io/version"], labels["app.kubernetes.io/version"]);
+            assert_eq!(object["spec"]["selector"]["matchLabels"], serde_json::json!({"app": name(&object)}));
+        }
     }
 }
 
