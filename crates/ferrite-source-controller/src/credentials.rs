@@ -115,6 +115,14 @@ pub(crate) fn certificates(access: &mut Access, secret: &Secret) -> Result<(), C
     Ok(())
 }
 
+/// Sends `access`'s requests through the proxy that the Secret of `proxySecretRef` names.
+pub(crate) fn proxy(access: &mut Access, secret: &Secret) -> Result<(), CredentialsError> {
+    let keys = Keys::of(secret);
+    let address = keys.text("address")?.ok_or_else(|| keys.missing("address", "the proxy's full URL"))?;
+    access.proxy = Some((address, keys.text("username")?, keys.text("password")?.map(Into::into)));
+    Ok(())
+}
+
 /// Whether a Secret holds a GitHub App's keys.
 pub(crate) fn is_github_app(secret: &Secret) -> bool {
     Keys::of(secret).bytes("githubAppID").is_some()

@@ -21,6 +21,10 @@ pub(crate) struct Access {
     pub(crate) identity: Option<(Vec<u8>, Redacted<Vec<u8>>)>,
     /// Credentials go to this host only, unless `None`.
     pub(crate) only_for: Option<Url>,
+    /// A proxy's address, and its user name and password.
+    pub(crate) proxy: Option<(String, Option<String>, Option<Redacted<String>>)>,
+    /// Whether any certificate will do.
+    pub(crate) insecure: bool,
     /// The deadline of one download.
     pub(crate) timeout: Duration,
 }
@@ -37,7 +41,7 @@ pub struct Downloaded {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DownloadError {
     /// A certificate, key or setting cannot be used.
-    #[error("cannot use the {what}: expected PEM")]
+    #[error("cannot use the {what}: expected PEM, or http://, https:// or socks5://host:port for a proxy")]
     Setting {
         /// Which.
         what: &'static str,
@@ -95,7 +99,7 @@ impl DownloadError {
 
 impl Access {
     pub(crate) const fn anonymous(timeout: Duration) -> Self {
-        Self { basic: None, ca: None, identity: None, only_for: None, timeout }
+        Self { basic: None, ca: None, identity: None, only_for: None, proxy: None, insecure: false, timeout }
     }
 
     /// An HTTP client that trusts and presents what this says; credentials come with each request.
@@ -118,6 +122,18 @@ impl Access {
             let identity = reqwest::Identity::from_pem(&pem);
             builder = builder
                 .identity(identity.map_err(|_| DownloadError::Setting { what: "client certificate" })?);
+        }
+        if let Some((address, user, password)) = &self.proxy {
+            let proxy = reqwest::Proxy::all(address);
+            let mut proxy = proxy.map_err(|_| DownloadError::Setting { what: "proxy address" })?;
+            if let Some(user) = user {
+                proxy =
+                    proxy.basic_auth(user, password.as_ref().map_or("", |password| password.expose_secret()));
+            }
+            builder = builder.proxy(proxy);
+        }
+        if self.insecure {
+            builder = builder.tls_danger_accept_invalid_certs(true);
         }
         builder.build().map_err(|_| DownloadError::Setting { what: "TLS settings" })
     }

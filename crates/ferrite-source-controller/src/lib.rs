@@ -21,7 +21,7 @@
 //! **Invariants.** An artifact is visible whole or not at all. Nothing is fetched when neither the remote nor the spec
 //! moved, and nothing is fetched again after a restart that kept the storage. A spec that asks for what is not
 //! supported yet stalls with a condition that says so; it is never fetched differently than asked.
-//! It deliberately reconciles GitRepository, HelmRepository and HelmChart only, so far.
+//! It deliberately reconciles no Bucket yet.
 
 mod args;
 mod config;
@@ -32,6 +32,8 @@ pub mod git_repository;
 pub mod helm_chart;
 mod helm_index;
 pub mod helm_repository;
+mod oci;
+pub mod oci_repository;
 mod outcome;
 mod polls;
 mod storage;
@@ -49,6 +51,7 @@ use context::Context;
 use git_repository::GitRepositories;
 use helm_chart::HelmCharts;
 use helm_repository::HelmRepositories;
+use oci_repository::OciRepositories;
 
 /// The controller's name on the wire: reporting component, field manager, lease.
 pub const NAME: &str = "source-controller";
@@ -94,13 +97,15 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
     let context = Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised));
     let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
     let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
-    let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(context));
+    let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(Arc::clone(&context)));
     helm_chart::watch_repositories(&mut charts, &runtime);
+    let oci = Controller::new(&runtime, Handle::new(&runtime), OciRepositories::new(context));
     let workers = config.concurrent;
     tokio::join!(
         git.concurrent(workers).run(),
         helm.concurrent(workers).run(),
-        charts.concurrent(workers).run()
+        charts.concurrent(workers).run(),
+        oci.concurrent(workers).run()
     );
     server.await.map_err(|_| Error::Interrupted)
 }

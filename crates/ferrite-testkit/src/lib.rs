@@ -3,6 +3,7 @@
 //! ```text
 //! GitServer ── repositories one can commit to ──▶ http://127.0.0.1:…/app (also TLS, also with a password)
 //! HelmRepositoryServer ── files, perhaps with a password ──▶ put(..), asked()
+//! RegistryServer ── an OCI registry, perhaps with tokens ──▶ push(..), asked()
 //! WebhookReceiver ── keeps every request ──▶ received(), wait_for(..)
 //! wait_for(what, patience, probe) ── asks until there is an answer or patience ends
 //! golden::check(file, actual) ── compares, or rewrites with UPDATE_GOLDEN=1
@@ -26,12 +27,14 @@
 mod git;
 pub mod golden;
 mod helm_repository;
+mod registry;
 mod tls;
 mod wait;
 mod webhook;
 
 pub use git::{GitServer, TestRepository};
 pub use helm_repository::HelmRepositoryServer;
+pub use registry::RegistryServer;
 pub use tls::ClientIdentity;
 pub use wait::wait_for;
 pub use webhook::{Delivery, WebhookReceiver};
