@@ -1,6 +1,6 @@
 //! From files to objects that are ready to be applied: kustomize, substitution, owner labels. Pure and blocking.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use ferrite_api::{Selector, kustomize::KustomizationSpec};
 use ferrite_kustomize::{
@@ -22,7 +22,6 @@ use crate::{
 const SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
 
 /// What a build depends on.
-#[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) tree: MemoryTree,
     /// The directory of the kustomization, below the tree's root.
@@ -35,7 +34,7 @@ pub(crate) struct Input {
 }
 
 /// What was built.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub(crate) struct Built {
     /// The objects, with the labels of their owner, in the order of the build.
     pub(crate) objects: Vec<Value>,
@@ -43,6 +42,17 @@ pub(crate) struct Built {
     pub(crate) digest: String,
     /// Bytes of those manifests.
     pub(crate) text_bytes: usize,
+}
+
+/// Shows how many objects there are, never what is in them: Secrets are among them.
+impl fmt::Debug for Built {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Built")
+            .field("objects", &self.objects.len())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why nothing could be built.
@@ -125,11 +135,19 @@ fn substitute(
         .map_err(|source| BuildError::Substitute { object: shown(object), source })?;
     let node = ferrite_yaml::parse(&expanded, &Limits::default())
         .and_then(|node| node.map(|node| node.to_json(Dialect::Yaml11)).transpose())
-        .map_err(|source| BuildError::NotYaml { object: shown(object), source })?;
+        .map_err(|source| BuildError::NotYaml { object: shown(object), source: unquoted(source, object) })?;
     match node {
         Some(value @ Value::Object(_)) => Ok(Some(value)),
         Some(_) | None => Err(BuildError::NotAnObject { object: shown(object) }),
     }
+}
+
+/// The error without the words of the parser for a Secret, because they can quote its text.
+fn unquoted(error: ferrite_yaml::Error, object: &Value) -> ferrite_yaml::Error {
+    if ferrite_resource::mask::is_secret(object) {
+        return ferrite_yaml::Error::new(error.position, "not told, since it is a Secret");
+    }
+    error
 }
 
 /// `apiVersion/kind/name` without what could be missing.

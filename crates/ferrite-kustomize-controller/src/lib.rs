@@ -60,7 +60,7 @@ pub const NAME: &str = "kustomize-controller";
 pub const STATUS_MANAGER: &str = "gotk-kustomize-controller";
 
 /// How long a change of an applied object is left alone, so that own writes and their echoes are told apart.
-const DRIFT_DEBOUNCE: Duration = Duration::from_millis(100);
+const DRIFT_DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// Why the controller cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -42,10 +42,18 @@ pub(crate) enum VariablesError {
 }
 
 /// The variables, and whether manifests are to be expanded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Substitution {
     pub(crate) variables: Variables,
     pub(crate) active: bool,
+}
+
+/// Shows the names; values may be secret.
+impl std::fmt::Debug for Substitution {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.variables.keys().collect();
+        formatter.debug_struct("Substitution").field("names", &names).field("active", &self.active).finish()
+    }
 }
 
 /// Reads the variables of a Kustomization: those of `substituteFrom` in order, then the inline ones over them.

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use ferrite_api::{
@@ -30,6 +31,8 @@ use crate::{
     variables,
 };
 
+/// How long a download holds a worker.
+const PROMPT: Duration = Duration::from_millis(500);
 /// Kustomizations looked at to find a cycle.
 const MAX_CYCLE_SEARCH: usize = 1000;
 
@@ -236,8 +239,12 @@ fn json(object: &Kustomization) -> serde_json::Value {
 
 async fn fetch(context: &Context, artifact: &Artifact, step: &Progress) -> Result<MemoryTree, Failure> {
     let size = artifact.size.and_then(|size| u64::try_from(size).ok());
-    // A download can take minutes when the source-controller is away; it needs no worker.
-    let fetched = step.wait(context.fetcher.fetch(&artifact.url, &artifact.digest, size)).await?;
+    let mut fetching = std::pin::pin!(context.fetcher.fetch(&artifact.url, &artifact.digest, size));
+    // Most are here at once; one that can take minutes, because the source-controller is away, needs no worker.
+    let fetched = match tokio::time::timeout(PROMPT, fetching.as_mut()).await {
+        Ok(fetched) => fetched,
+        Err(_) => step.wait(fetching).await?,
+    };
     fetched.map_err(|error| {
         if error.is_not_found() {
             Failure::ArtifactGone { again: context.settings.requeue_dependency }

@@ -126,3 +126,35 @@ async fn a_service_account_may_do_what_it_may_do() {
         .event("app", |_, message| message.starts_with("unable to prune objects: \nConfigMap/default/a"))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_cluster_is_reached_by_its_kubeconfig() {
+    let world = World::start().await;
+    let other = World::start().await;
+    world.push("app", "1", &[("a.yaml", &config_map("a", "1"))]).await;
+    world.kustomization("app", "app", json!({"kubeConfig": {"secretRef": {"name": "other"}}})).await;
+    let failed = world.failed("app", "ReconciliationFailed").await;
+    let text = "failed to build kube client: unable to read KubeConfig secret 'default/other'";
+    assert!(message(&failed, "Ready").starts_with(text), "{}", message(&failed, "Ready"));
+
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other"},
+        "stringData": {"value": other.kubeconfig()},
+    });
+    world.apply(secret).await;
+    world
+        .merge(
+            "Kustomization/app",
+            json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}),
+        )
+        .await;
+    world.ready("app").await;
+    assert!(world.find("ConfigMap/a").await.is_none());
+    assert_eq!(other.get("ConfigMap/a").await["data"]["value"], "1");
+
+    other.merge("ConfigMap/a", json!({"data": {"value": "edited"}})).await;
+    other.until("drift there is repaired too", "ConfigMap/a", |o| o["data"]["value"] == "1").await;
+    world.delete("Kustomization/app").await;
+    world.gone("Kustomization/app").await;
+    assert!(other.find("ConfigMap/a").await.is_none());
+}

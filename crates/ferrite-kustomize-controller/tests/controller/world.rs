@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Everything a test needs; ends with the value.
 pub(crate) struct World {
     pub(crate) client: Client,
-    _server: Running,
+    server: Running,
     store: DiskStore,
     artifacts: String,
     controller: Option<Controller>,
@@ -51,10 +51,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let artifacts = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(ferrite_artifact::serve(listener, store.clone(), std::future::pending()));
-        let mut world =
-            Self { client, _server: server, store, artifacts, controller: None, _directory: directory };
+        let mut world = Self { client, server, store, artifacts, controller: None, _directory: directory };
         world.start_controller(config);
         world
+    }
+
+    pub(crate) fn kubeconfig(&self) -> String {
+        self.server.kubeconfig()
     }
 
     pub(crate) fn start_controller(&mut self, config: Config) {
