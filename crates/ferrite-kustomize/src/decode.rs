@@ -33,7 +33,7 @@ fn expected(node: &Node, what: &str) -> Error {
 }
 
 impl Decode for String {
-    fn decode(node: &Node, _: bool) -> Result<Self, Error> {
+    fn decode(node: &Node, strict: bool) -> Result<Self, Error> {
         let Some(text) = node.text() else { return Err(expected(node, "a string")) };
         if node.tag == Tag::Binary {
             return match node.to_json(Dialect::Yaml11)? {
@@ -44,10 +44,29 @@ impl Decode for String {
         match node.resolved(Dialect::Yaml11) {
             Resolved::Null => Ok(Self::new()),
             Resolved::Str | Resolved::Timestamp(_) => Ok(text.to_owned()),
+            // Where the reference knows the wanted type while reading YAML, it converts.
+            Resolved::Bool(value) if !strict => Ok(value.to_string()),
+            Resolved::Int(value) if !strict => Ok(value.to_string()),
+            Resolved::Uint(value) if !strict => Ok(value.to_string()),
+            Resolved::Float(value) if !strict => Ok(single_precision(value)),
             Resolved::Bool(_) | Resolved::Int(_) | Resolved::Uint(_) | Resolved::Float(_) => {
                 Err(expected(node, "a string"))
             }
         }
+    }
+}
+
+/// Go's `strconv.FormatFloat(value, 'g', -1, 32)`.
+fn single_precision(value: f64) -> String {
+    let single = value as f32;
+    let scientific = format!("{single:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..6).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
+        }
+        _ => single.to_string(),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn run(mut target: Target<'_>, options: &Options) -> Result<Vec<Resou
     hash::add_hashes(&mut list)?;
     nameref::fix(&mut list, &config)?;
     vars::substitute(&mut list, &vars, &config, &|message| target.root.session.warn(message))?;
+    check(&list)?;
     list.retain(|resource| {
         resource.pair("annotations", "config.kubernetes.io/local-config").is_none_or(|value| value == "false")
     });
@@ -43,6 +44,22 @@ pub(crate) fn run(mut target: Target<'_>, options: &Options) -> Result<Vec<Resou
         clean(resource, wants("originAnnotations"), wants("transformerAnnotations"));
     }
     Ok(list)
+}
+
+/// Every object must still have kind and name, and an identity of its own.
+fn check(list: &[Resource]) -> Result<()> {
+    let mut seen = std::collections::HashSet::with_capacity(list.len());
+    for resource in list {
+        stream::validate(&resource.node)
+            .map_err(|message| resource.error(ferrite_yaml::Error::new(resource.node.position, message)))?;
+        if !seen.insert(resource.id()) {
+            return Err(Error::invalid(format!(
+                "the build result holds two objects with the id {}",
+                resource.id()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Leaves the annotations that belong in the output, all of them strings.
@@ -62,7 +79,9 @@ fn clean(resource: &mut Resource, origin: bool, transformations: bool) {
             }
         }
     }
-    let empty = metadata.get("annotations").is_some_and(crate::transform::is_nothing);
+    let empty = metadata
+        .get("annotations")
+        .is_some_and(|found| found.is_scalar() || crate::transform::is_nothing(found));
     if empty {
         metadata.remove("annotations");
     }

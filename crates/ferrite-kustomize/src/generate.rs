@@ -6,7 +6,7 @@ use ferrite_yaml::{Node, Style, Tag};
 use crate::error::{Error, Result};
 use crate::kustomization::{GeneratorArgs, GeneratorOptions};
 use crate::loader::Root;
-use crate::resource::{Behavior, Resource};
+use crate::resource::{Behavior, Resource, string_node};
 use crate::schema::Types;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,9 @@ pub(crate) fn generate(
     node.set("apiVersion", Node::string("v1"));
     node.set("kind", Node::string(kind.kind()));
     let mut metadata = Node::map();
-    metadata.set("name", Node::string(args.name.as_str()));
+    metadata.set("name", string_node(&args.name));
     if !args.namespace.is_empty() {
-        metadata.set("namespace", Node::string(args.namespace.as_str()));
+        metadata.set("namespace", string_node(&args.namespace));
     }
     node.set("metadata", metadata);
     match kind {

@@ -113,7 +113,7 @@ fn step(document: &mut Value, operation: &Operation, path: &str) -> Result<(), S
         }
         "test" => {
             let wanted = operation.value.clone().unwrap_or(Value::Null);
-            let found = get(document, path).unwrap_or(None).unwrap_or(Value::Null);
+            let found = get(document, path)?.unwrap_or(Value::Null);
             if same(&found, &wanted) { Ok(()) } else { Err(format!("testing value failed, found {found}")) }
         }
         other => Err(format!("Unexpected kind: {other}")),
@@ -279,6 +279,7 @@ mod tests {
         check(json!({"a": 1}), "- {op: copy, from: /b, path: /c}", Ok(json!({"a": 1, "c": null})));
         check(json!({"a": 1}), "- {op: move, from: /b, path: /c}", Err("nonexistent key"));
         check(json!({"a": 1}), "- {op: test, path: /b, value: null}", Ok(json!({"a": 1})));
+        check(json!({"a": 1}), "- {op: test, path: /b/c, value: null}", Err("doc is missing path"));
         check(json!({"a": 1}), "- {op: test, path: /a, value: 2}", Err("testing value failed"));
         check(json!({"a/b": 1}), "- {op: replace, path: x/a~1b, value: yes}", Ok(json!({"a/b": true})));
         check(json!({}), "- {op: sing, path: /a}", Err("Unexpected kind: sing"));

@@ -50,6 +50,7 @@ mod replacement;
 mod resource;
 mod schema;
 mod selector;
+mod shared;
 mod steps;
 mod stream;
 mod transform;

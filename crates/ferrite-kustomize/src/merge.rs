@@ -10,10 +10,7 @@ use ferrite_yaml::{Data, Dialect, Error, Map, Node, Resolved, Style, Tag};
 use crate::schema::Schema;
 
 /// The key that carries a directive.
-pub(super) const DIRECTIVE: &str = DIRECTIVE_KEY;
-
-/// The same, for those who prepare patches.
-pub(crate) const DIRECTIVE_KEY: &str = "$patch";
+pub(super) const DIRECTIVE: &str = "$patch";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Directive {
@@ -76,6 +73,9 @@ fn merge_scalars(dest: Option<Node>, patch: Option<&Node>) -> Option<Node> {
         (Some(_), Some(patch)) if patch.is_null() => None,
         (Some(dest), Some(patch)) => {
             let mut merged = patch.clone();
+            if crate::shared::mark_of(&dest).is_some() {
+                merged.position = dest.position;
+            }
             merged.style = if dest.is_scalar() { dest.style } else { Style::Plain };
             // In quotes everything is a string; without them the value keeps the type it has in the patch.
             merged.tag = if merged.style == Style::Plain { explicit_tag(patch) } else { Tag::None };
@@ -174,6 +174,11 @@ pub(super) fn settle(mut node: Node, schema: Schema<'_>) -> Result<Option<Node>,
         }
     }
     Ok(Some(node))
+}
+
+/// True when the patch asks to replace the whole object.
+pub(crate) fn replaces(patch: &Node) -> bool {
+    directive(patch) == Ok(Directive::Replace)
 }
 
 /// The directive of a mapping or list.

@@ -8,7 +8,7 @@ use crate::config::{Config, NameReference};
 use crate::error::Result;
 use crate::fieldspec::{Create, FieldSpec};
 use crate::id::{Gvk, effective};
-use crate::resource::{Resource, is_cluster_namespace, set_text};
+use crate::resource::{Resource, is_cluster_namespace, set_text, string_node};
 
 /// What a referrer may need to know of an object, taken before any reference changes.
 struct Candidate {
@@ -200,7 +200,7 @@ impl Search<'_> {
         let (name, namespace) = (found.name.clone(), found.namespace.clone());
         let put = |node: &mut Node, key: &str, text: &str| match node.get_mut(key) {
             Some(old) => set_text(old, text, Tag::None),
-            None => node.set(key, Node::plain(text)),
+            None => node.set(key, string_node(text)),
         };
         put(node, "name", &name);
         if !namespace.is_empty() {

@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::fieldpath::{Leaf, at, find, lookup, segments};
+use crate::id::{Id, effective};
 use crate::kustomization::{FieldOptions, ReplacementField, ReplacementSource, ReplacementTarget};
 use crate::merge::explicit_tag;
 use crate::resource::Resource;
 use crate::schema::Types;
 use crate::selector::Selector;
+use crate::shared;
 
 /// One replacement, ready to run.
 #[derive(Debug, Clone)]
@@ -70,7 +72,8 @@ impl Replacement {
             };
             for resource in list.iter_mut().filter(|resource| target.selects(select, resource)) {
                 for path in &target.paths {
-                    copy(resource, &value, path, target.options.as_ref())
+                    resource
+                        .changing(|resource| copy(resource, &value, path, target.options.as_ref()))
                         .map_err(|error| resource.error(error).at(&self.file, self.position))?;
                 }
                 resource.refresh(types);
@@ -100,7 +103,9 @@ impl Replacement {
                     described(source)
                 ))
             })?;
-        refined(node, source.options.as_ref())
+        let mut value = refined(node, source.options.as_ref())?;
+        shared::unmark(&mut value);
+        Ok(value)
     }
 }
 
@@ -118,13 +123,12 @@ fn described(source: &ReplacementSource) -> String {
 }
 
 fn select_source<'a>(list: &'a [Resource], source: &ReplacementSource) -> Result<&'a Resource> {
-    let same_namespace = |namespace: &str, cluster: bool| {
-        source.namespace.is_empty() || !cluster && (source.namespace == namespace)
-    };
+    // The scope of kinds plays no part here: the namespace is what the document says.
     let mut found = list.iter().filter(|resource| {
-        resource.ids().any(|id| {
+        let current = Id { namespace: effective(resource.namespace(), false), ..resource.id() };
+        resource.previous_ids().chain(std::iter::once(current)).any(|id| {
             (source.name.is_empty() || source.name == id.name)
-                && same_namespace(id.namespace, resource.cluster)
+                && (source.namespace.is_empty() || source.namespace == id.namespace)
                 && id.selected_by(&source.group, &source.version, &source.kind)
         })
     });

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use ferrite_yaml::{Data, Node, Style, Tag};
+use ferrite_yaml::{Data, Dialect, Node, Resolved, Style, Tag, resolve};
 
 use crate::id::{CLUSTER, Gvk, Id, effective, split_api_version};
 use crate::origin::Origin;
 use crate::schema::Types;
+use crate::shared;
+
+/// Stands for the bookkeeping annotations while an object changes.
+const SENTINEL: &str = "internal.config.kubernetes.io/bookkeeping";
 
 /// What a generator does when the object exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +56,8 @@ pub(crate) struct Book {
     pub(crate) vars: Vec<String>,
     pub(crate) origin: Option<Origin>,
     pub(crate) transformations: Vec<Origin>,
+    /// How many marks for shared nodes were given out.
+    pub(crate) shared: u32,
 }
 
 impl Book {
@@ -160,6 +166,37 @@ impl Resource {
         self.previous_ids().chain(std::iter::once(self.id()))
     }
 
+    /// Runs a change of the document and lets shared scalars follow it.
+    ///
+    /// A change that takes the annotations away takes upstream's bookkeeping with them; a sentinel shows it.
+    pub(crate) fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        let mut before = Vec::new();
+        if self.book.shared > 0 {
+            shared::texts(&self.node, &mut before);
+        }
+        let watched = self.book.leaves_annotations();
+        if watched && let Some(annotations) = self.metadata_map("annotations") {
+            annotations.set(SENTINEL, Node::string("kept"));
+        }
+        let done = change(self);
+        if !before.is_empty() {
+            shared::settle(&mut self.node, &before);
+        }
+        if watched && self.take_annotation(SENTINEL).is_none() {
+            self.book = Book {
+                vars: std::mem::take(&mut self.book.vars),
+                shared: self.book.shared,
+                ..Book::default()
+            };
+        }
+        done
+    }
+
+    /// Removes an annotation.
+    pub(crate) fn take_annotation(&mut self, key: &str) -> Option<Node> {
+        self.node.get_mut("metadata")?.get_mut("annotations")?.remove(key)
+    }
+
     /// Remembers the current identity as a previous one.
     pub(crate) fn store_id(&mut self) {
         let previous = Previous {
@@ -185,17 +222,24 @@ impl Resource {
         }
     }
 
+    /// Makes an empty `metadata.annotations` where upstream has its bookkeeping; patches and replacements see it.
+    pub(crate) fn show_bookkeeping(&mut self) {
+        if self.book.leaves_annotations() {
+            self.metadata_map("annotations");
+        }
+    }
+
     /// The mapping at `metadata.<field>`, made when missing.
     pub(crate) fn metadata_map(&mut self, field: &str) -> Option<&mut Node> {
         child_map(child_map(&mut self.node, "metadata")?, field)
     }
 
-    /// Sets a string in `metadata`.
+    /// Sets a text in `metadata`. One that is there keeps its quotes, and without quotes its text decides the type.
     pub(crate) fn set_metadata(&mut self, field: &str, value: &str) {
         if let Some(metadata) = child_map(&mut self.node, "metadata") {
             match metadata.get_mut(field) {
-                Some(old) => set_text(old, value, Tag::Str),
-                None => metadata.set(field, Node::string(value)),
+                Some(old) => set_text(old, value, Tag::None),
+                None => metadata.set(field, string_node(value)),
             }
         }
     }
@@ -216,7 +260,7 @@ impl Resource {
         if let Some(map) = self.metadata_map(field) {
             match map.get_mut(key) {
                 Some(old) => set_text(old, value, Tag::Str),
-                None => map.set(key, Node::string(value)),
+                None => map.set(key, string_node(value)),
             }
         }
     }
@@ -250,6 +294,15 @@ impl Resource {
             None => failed,
         };
         failed.context(self.label())
+    }
+}
+
+/// A string as it is put into a field that was not there: in quotes where YAML 1.1 would read something else.
+pub(crate) fn string_node(text: &str) -> Node {
+    match resolve(text, Dialect::Yaml11) {
+        Resolved::Str => Node::string(text),
+        Resolved::Null if text.is_empty() => Node::string(text),
+        _ => Node { style: Style::Double, ..Node::plain(text) },
     }
 }
 

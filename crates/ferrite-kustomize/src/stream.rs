@@ -114,7 +114,7 @@ fn expand_single(mut documents: Vec<(Node, u32)>) -> Vec<(Node, u32)> {
     }
 }
 
-fn validate(node: &Node) -> Result<(), String> {
+pub(crate) fn validate(node: &Node) -> Result<(), String> {
     let Some(map) = node.as_map() else {
         return Err(
             "missing Resource metadata: expected a mapping with apiVersion, kind and metadata".to_owned()
@@ -133,12 +133,6 @@ fn validate(node: &Node) -> Result<(), String> {
     }
     if !kind.ends_with("List") && text(&["metadata", "name"]).is_empty() {
         return Err(format!("missing metadata.name in object of kind {kind}"));
-    }
-    for field in ["labels", "annotations"] {
-        let map = node.get("metadata").and_then(|metadata| metadata.get(field));
-        if map.is_some_and(|map| map.as_map().is_none() && !map.is_null()) {
-            return Err(format!("metadata.{field} must be a mapping"));
-        }
     }
     Ok(())
 }

@@ -66,8 +66,11 @@ impl Step {
         self.transformer.run(list, types)?;
         list.retain_mut(|resource| {
             resource.refresh(types);
-            if let Some(origin) = &self.origin {
-                resource.book.transformations.push(origin.clone());
+            match (&self.origin, &resource.book.origin) {
+                (Some(origin), Some(_)) => resource.book.transformations.push(origin.clone()),
+                // Nothing is known of it: the transformer made it.
+                (Some(origin), None) => resource.book.origin = Some(origin.clone()),
+                (None, _) => {}
             }
             !is_nothing(&resource.node)
         });
@@ -90,7 +93,7 @@ impl Transformer {
 
     fn run(&self, list: &mut [Resource], types: &Types) -> Result<()> {
         match self {
-            Self::StrategicMerge(patches) => patch::merge_by_id(list, patches, types),
+            Self::StrategicMerge(patches) => patch::merge_by_id(list, patches, true, types),
             Self::Patch(step) | Self::Json6902(step) => step.run(list, types),
             Self::Namespace(step) => step.run(list, types),
             Self::Prefix { prefix, specs } => rename::prefix(list, prefix, specs),

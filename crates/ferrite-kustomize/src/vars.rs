@@ -95,10 +95,16 @@ pub(crate) fn substitute(
     }
     let mut used = std::collections::BTreeSet::new();
     for resource in list {
-        for spec in config.var_reference.iter().filter(|spec| spec.selects(&resource.gvk)) {
-            spec.visit(&mut resource.node, Create::Nothing, &mut |node| replace(node, &values, &mut used))
-                .map_err(|error| resource.error(error))?;
-        }
+        resource
+            .changing(|resource| {
+                let mut specs = config.var_reference.iter().filter(|spec| spec.selects(&resource.gvk));
+                specs.try_for_each(|spec| {
+                    spec.visit(&mut resource.node, Create::Nothing, &mut |node| {
+                        replace(node, &values, &mut used)
+                    })
+                })
+            })
+            .map_err(|error| resource.error(error))?;
     }
     for name in values.keys().filter(|name| !used.contains(*name)) {
         warn(format!("well-defined vars that were never replaced: {name}"));

@@ -19,10 +19,23 @@ impl Node {
     /// # Errors
     /// As said; the position is that of the offending value.
     pub fn to_json(&self, dialect: Dialect) -> Result<Value, Error> {
+        self.to_value(dialect, false)
+    }
+
+    /// `in_flow`: some enclosing collection is written with brackets or braces.
+    fn to_value(&self, dialect: Dialect, in_flow: bool) -> Result<Value, Error> {
+        let within_flow = in_flow || self.style == Style::Flow;
         match &self.data {
+            // go-yaml v3 writes a missing value as '' between brackets, and reads that as a string.
+            Data::Scalar(text)
+                if in_flow && text.is_empty() && dialect == Dialect::Yaml12 && self.is_null() =>
+            {
+                Ok(Value::String(String::new()))
+            }
             Data::Scalar(text) => self.scalar_to_json(text, dialect),
             Data::Seq(items) => {
-                items.iter().map(|item| item.to_json(dialect)).collect::<Result<_, _>>().map(Value::Array)
+                let values = items.iter().map(|item| item.to_value(dialect, within_flow));
+                values.collect::<Result<_, _>>().map(Value::Array)
             }
             Data::Map(map) => {
                 let mut object = Map::with_capacity(map.entries.len());
@@ -36,7 +49,7 @@ impl Node {
                     } else {
                         key_text(key)
                     };
-                    if object.insert(text.into_owned(), value.to_json(dialect)?).is_some()
+                    if object.insert(text.into_owned(), value.to_value(dialect, within_flow)?).is_some()
                         && dialect == Dialect::Yaml12
                     {
                         let first = map.entries.iter().find(|(other, _)| other.text == key.text);
@@ -180,7 +193,7 @@ fn carried(text: &str, position: crate::Position) -> Result<Cow<'_, str>, Error>
     Ok(Cow::Owned(folded))
 }
 
-/// A JSON value as nodes: strings stay strings whatever they look like.
+/// A JSON value as nodes: strings stay strings whatever they look like, in quotes where those are needed.
 #[must_use]
 pub fn from_json(value: &Value) -> Node {
     match value {
@@ -190,6 +203,9 @@ pub fn from_json(value: &Value) -> Node {
             Node { tag: Tag::Float, ..Node::plain(crate::write::number_text(number)) }
         }
         Value::Number(number) => Node { tag: Tag::Int, ..Node::plain(number.to_string()) },
+        Value::String(text) if crate::write::reads_as_other(text) => {
+            Node { style: Style::Double, ..Node::plain(text.clone()) }
+        }
         Value::String(text) => Node::string(text.clone()),
         Value::Array(items) => Node::seq(items.iter().map(from_json).collect()),
         Value::Object(object) => {

@@ -292,6 +292,8 @@ fn tag_of(tag: &granit_parser::Tag) -> Tag {
         Some("null") => Tag::Null,
         Some("timestamp") => Tag::Timestamp,
         Some("binary") => Tag::Binary,
+        // A lone `!` says nothing to go-yaml.
+        _ if tag.suffix_in_namespace("!").as_deref() == Some("") => Tag::None,
         _ => Tag::Other,
     }
 }

@@ -96,7 +96,7 @@ impl Writer<'_> {
 }
 
 /// True when a plain `text` would be read as something else than a string, or as a base 60 number by YAML 1.1.
-fn reads_as_other(text: &str) -> bool {
+pub(crate) fn reads_as_other(text: &str) -> bool {
     !matches!(resolve(text, Dialect::Yaml11), Resolved::Str) || is_base60(text)
 }
 

@@ -7,7 +7,7 @@ use ferrite_yaml::{Error as Fault, Node, Tag};
 use super::require_scalar;
 use crate::error::{Error, Result};
 use crate::fieldspec::{Create, FieldSpec};
-use crate::resource::{Resource, child_map, set_text};
+use crate::resource::{Resource, child_map, set_text, string_node};
 use crate::schema::Types;
 
 /// Which subjects of role bindings move too.
@@ -55,7 +55,7 @@ impl NamespaceStep {
         {
             match metadata.get_mut("namespace") {
                 Some(old) => self.set(old)?,
-                None => metadata.set("namespace", Node::string(self.namespace.as_str())),
+                None => metadata.set("namespace", string_node(&self.namespace)),
             }
         }
         let binding = matches!(resource.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
@@ -111,7 +111,7 @@ impl NamespaceStep {
             }
             match subject.get_mut("namespace") {
                 Some(old) => self.set(old)?,
-                None => subject.set("namespace", Node::string(self.namespace.as_str())),
+                None => subject.set("namespace", string_node(&self.namespace)),
             }
         }
         Ok(())

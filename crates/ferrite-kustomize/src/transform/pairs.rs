@@ -5,7 +5,8 @@ use ferrite_yaml::{Error as Fault, Node, Tag};
 use super::each;
 use crate::error::Result;
 use crate::fieldspec::{Create, FieldSpec};
-use crate::resource::{Resource, set_text};
+use crate::resource::{Resource, set_text, string_node};
+use crate::shared;
 
 /// Sets every pair in each mapping the specs lead to.
 pub(crate) fn set(list: &mut [Resource], pairs: &[(String, String)], specs: &[FieldSpec]) -> Result<()> {
@@ -13,14 +14,21 @@ pub(crate) fn set(list: &mut [Resource], pairs: &[(String, String)], specs: &[Fi
         return Ok(());
     }
     each(list, |resource| {
-        for spec in specs.iter().filter(|spec| spec.selects(&resource.gvk)) {
-            spec.visit(&mut resource.node, Create::Map, &mut |node| set_all(node, pairs))?;
+        for (key, value) in pairs {
+            // One node for all the places where the key is new, as in the reference.
+            let new = Node { position: shared::mark(&mut resource.book), ..string_node(value) };
+            resource.changing(|resource| {
+                let mut specs = specs.iter().filter(|spec| spec.selects(&resource.gvk));
+                specs.try_for_each(|spec| {
+                    spec.visit(&mut resource.node, Create::Map, &mut |node| set_one(node, key, &new))
+                })
+            })?;
         }
         Ok(())
     })
 }
 
-fn set_all(node: &mut Node, pairs: &[(String, String)]) -> Result<(), Fault> {
+fn set_one(node: &mut Node, key: &str, new: &Node) -> Result<(), Fault> {
     if node.is_null() {
         return Ok(());
     }
@@ -28,11 +36,9 @@ fn set_all(node: &mut Node, pairs: &[(String, String)]) -> Result<(), Fault> {
         let message = format!("wrong node kind: expected MappingNode but got {}", node.kind_name());
         return Err(Fault::new(node.position, message));
     }
-    for (key, value) in pairs {
-        match node.get_mut(key) {
-            Some(old) if !old.is_null() => set_text(old, value, Tag::Str),
-            _ => node.set(key, Node::string(value.as_str())),
-        }
+    match node.get_mut(key) {
+        Some(old) => set_text(old, new.text().unwrap_or_default(), Tag::Str),
+        None => node.set(key, new.clone()),
     }
     Ok(())
 }

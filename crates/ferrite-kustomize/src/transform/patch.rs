@@ -1,12 +1,13 @@
 //! Patches of single objects: strategic merge and JSON 6902.
 
-use ferrite_yaml::{Dialect, Node, Tag};
+use ferrite_yaml::{Data, Dialect, Node, Tag};
 
 use super::find_by_id;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json6902::{self, Operation};
 use crate::merge::merge;
-use crate::resource::{Resource, child_map, set_text};
+use crate::origin::{ORIGIN, TRANSFORMATIONS};
+use crate::resource::{Resource, set_text, string_node};
 use crate::schema::Types;
 use crate::selector::Selector;
 use crate::stream;
@@ -57,7 +58,7 @@ impl Patch {
 impl PatchStep {
     pub(crate) fn run(&self, list: &mut [Resource], types: &Types) -> Result<()> {
         match (&self.patch, &self.target) {
-            (Patch::Merge(patches), None) => merge_by_id(list, patches, types),
+            (Patch::Merge(patches), None) => merge_by_id(list, patches, false, types),
             (Patch::Merge(patches), Some(target)) => {
                 let [patch, more @ ..] = patches.as_slice() else { return Ok(()) };
                 if !more.is_empty() {
@@ -87,7 +88,14 @@ impl PatchStep {
 }
 
 /// Merges each patch into the one object that has, or had, its identity.
-pub(crate) fn merge_by_id(list: &mut [Resource], patches: &[Resource], types: &Types) -> Result<()> {
+///
+/// `adapted`: the patch first takes the object's type, as for patches with a target (`patchesStrategicMerge` does it).
+pub(crate) fn merge_by_id(
+    list: &mut [Resource],
+    patches: &[Resource],
+    adapted: bool,
+    types: &Types,
+) -> Result<()> {
     for patch in patches {
         let id = patch.original_id();
         let at = find_by_id(list, &id).map_err(|error| {
@@ -98,7 +106,7 @@ pub(crate) fn merge_by_id(list: &mut [Resource], patches: &[Resource], types: &T
             }
         })?;
         if let Some(resource) = list.get_mut(at) {
-            merge_into(resource, patch, false, types)?;
+            merge_into(resource, patch, adapted, types)?;
         }
     }
     Ok(())
@@ -121,15 +129,28 @@ fn merge_into(resource: &mut Resource, patch: &Resource, targeted: bool, types: 
     } else {
         &patch.node
     };
+    if crate::merge::replaces(source) {
+        // The reference makes the replacement and then does not use it.
+        return Ok(());
+    }
     let schema = types.of(&resource.gvk.api_version(), &kind);
-    let dest = std::mem::replace(&mut resource.node, Node::null());
-    let merged = merge(Some(dest), Some(source), schema).map_err(|error| {
-        let error = ferrite_yaml::Error::new(patch.place(error.position), error.message);
-        let file = patch.source.file.as_deref().unwrap_or("<inline>");
-        Error::from_yaml(ErrorKind::Invalid, file, error).context(format!("patching {kind}/{name}"))
-    })?;
-    let Some(node) = merged.filter(|node| !super::is_nothing(node)) else { return Ok(()) };
-    resource.node = node;
+    resource
+        .changing(|resource| {
+            let dest = std::mem::replace(&mut resource.node, Node::null());
+            merge(Some(dest), Some(source), schema).map(|merged| {
+                if let Some(node) = merged {
+                    resource.node = node;
+                }
+            })
+        })
+        .map_err(|error| {
+            let error = ferrite_yaml::Error::new(patch.place(error.position), error.message);
+            let file = patch.source.file.as_deref().unwrap_or("<inline>");
+            Error::from_yaml(ErrorKind::Invalid, file, error).context(format!("patching {kind}/{name}"))
+        })?;
+    if super::is_nothing(&resource.node) {
+        return Ok(());
+    }
     if !patch.book.allow_kind_change {
         set_top(&mut resource.node, "kind", &kind);
     }
@@ -145,31 +166,39 @@ fn merge_into(resource: &mut Resource, patch: &Resource, targeted: bool, types: 
 fn adapt(patch: &Resource, resource: &Resource) -> Node {
     let mut node = patch.node.clone();
     set_top(&mut node, "apiVersion", &resource.gvk.api_version());
+    let Some(metadata) = node.get_mut("metadata") else { return node };
+    // The reference reads them as strings and sets them again: a null becomes the word, an empty map goes.
     for field in ["labels", "annotations"] {
-        let map =
-            node.get_mut("metadata").and_then(|metadata| metadata.get_mut(field)).and_then(Node::as_map_mut);
-        for (key, value) in map.into_iter().flat_map(|map| map.entries.iter_mut()) {
-            if value.is_scalar() && key.text != crate::merge::DIRECTIVE_KEY && !value.is_null() {
-                value.tag = Tag::Str;
-            }
+        let pairs = metadata.remove(field).map(|pairs| pairs.data);
+        let Some(Data::Map(mut map)) = pairs else { continue };
+        if map.entries.is_empty() {
+            continue;
         }
+        for (_, value) in &mut map.entries {
+            let position = value.position;
+            *value = Node { position, ..Node::string(value.text().unwrap_or_default()) };
+        }
+        metadata.set(field, Data::Map(map).into());
     }
     node
 }
 
 fn set_top(node: &mut Node, key: &str, text: &str) {
     match node.get_mut(key) {
-        Some(old) if old.text() == Some(text) => {}
-        Some(old) => set_text(old, text, Tag::Str),
-        None => node.set(key, Node::string(text)),
+        Some(old) => set_text(old, text, Tag::None),
+        None if text.is_empty() => node.set(key, Node::plain("")),
+        None => node.set(key, string_node(text)),
     }
 }
 
 fn apply_json(resource: &mut Resource, operations: &[Operation], file: &str) -> Result<()> {
-    if resource.book.leaves_annotations()
-        && let Some(metadata) = child_map(&mut resource.node, "metadata")
-    {
-        child_map(metadata, "annotations");
+    resource.show_bookkeeping();
+    let (origin, transformations) =
+        (resource.book.origin.is_some(), !resource.book.transformations.is_empty());
+    for (key, wanted) in [(ORIGIN, origin), (TRANSFORMATIONS, transformations)] {
+        if wanted && let Some(annotations) = resource.metadata_map("annotations") {
+            annotations.set(key, Node::string("kept"));
+        }
     }
     let mut value = resource.node.to_json(Dialect::Yaml12).map_err(|error| resource.error(error))?;
     json6902::through_floats(&mut value);
@@ -182,5 +211,11 @@ fn apply_json(resource: &mut Resource, operations: &[Operation], file: &str) -> 
         return Err(Error::invalid(message).at(file, Default::default()));
     }
     resource.node = ferrite_yaml::from_json(&value);
+    if resource.take_annotation(ORIGIN).is_none() {
+        resource.book.origin = None;
+    }
+    if resource.take_annotation(TRANSFORMATIONS).is_none() {
+        resource.book.transformations.clear();
+    }
     Ok(())
 }
