@@ -1,6 +1,8 @@
 //! Waiting until objects are healthy, or gone: by watches.
 
 mod engine;
+mod sources;
+mod target;
 
 use std::{
     fmt::{self, Write as _},
@@ -12,6 +14,9 @@ use ferrite_resource::{Entry, Health, ObjectId, Owner, Status, health::removes_i
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+
+/// At most this many objects are told of.
+const MAX_OBJECTS: usize = 200;
 
 /// Decides the health of objects in place of the rules of their kind; `None`: the rules of the kind hold. Whether it is
 /// `None` may depend on `apiVersion` and `kind` only.
@@ -100,7 +105,7 @@ pub struct Unready {
 impl fmt::Display for Unready {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_char('[')?;
-        for (index, object) in self.objects.iter().enumerate() {
+        for (index, object) in self.objects.iter().take(MAX_OBJECTS).enumerate() {
             if index > 0 {
                 formatter.write_str(", ")?;
             }
@@ -117,6 +122,9 @@ impl fmt::Display for Unready {
             if let Some(why) = why {
                 write!(formatter, ": {why}")?;
             }
+        }
+        if self.objects.len() > MAX_OBJECTS {
+            write!(formatter, ", and {} more", self.objects.len() - MAX_OBJECTS)?;
         }
         formatter.write_char(']')
     }
@@ -181,7 +189,7 @@ pub async fn wait<T: Into<WaitTarget>>(
     cancel: impl Future<Output = ()>,
 ) -> Result<(), WaitError> {
     let targets = targets.into_iter().map(Into::into).collect();
-    engine::run(cluster, targets, options, engine::Goal::Current, cancel).await
+    engine::run(cluster, targets, options, target::Goal::Current, cancel).await
 }
 
 /// Waits until every object is gone.
@@ -196,7 +204,7 @@ pub async fn wait_gone<T: Into<WaitTarget>>(
     cancel: impl Future<Output = ()>,
 ) -> Result<(), WaitError> {
     let targets = targets.into_iter().map(Into::into).collect();
-    engine::run(cluster, targets, options, engine::Goal::Gone, cancel).await
+    engine::run(cluster, targets, options, target::Goal::Gone, cancel).await
 }
 
 #[cfg(test)]

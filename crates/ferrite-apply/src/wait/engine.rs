@@ -7,18 +7,18 @@ use std::{
 };
 
 use ferrite_resource::{
-    Entry, Health, Status, apply_order,
-    health::{Context, PodQuery, evidence, health},
+    Entry, Health, Status,
+    health::{Context, PodQuery, health},
 };
-use futures::{
-    FutureExt, StreamExt,
-    future::BoxFuture,
-    stream::{self, BoxStream, FuturesUnordered},
-};
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use futures::{StreamExt, stream::FuturesUnordered};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
 
-use super::{Unready, UnreadyObject, WaitError, WaitOptions, WaitTarget};
+use super::{
+    WaitError, WaitOptions, WaitTarget,
+    sources::{Events, Next, Source, next, polled},
+    target::{Goal, Target, reduced, unready},
+};
 use crate::{
     cluster::Cluster,
     error::ApiError,
@@ -30,44 +30,10 @@ use crate::{
 const BY_NAME: usize = 3;
 /// So many first lists run at once.
 const FIRST_LISTS: usize = 8;
-/// How often an object is read that may not be watched, or whose kind is not served yet.
-const POLL: Duration = Duration::from_secs(5);
+/// When a status that changes by the time alone could not be read, it is read again after this time.
+const RECHECK_PAUSE: Duration = Duration::from_secs(1);
 /// Pods of one workload that are looked at.
 const MAX_PODS: usize = 500;
-/// Workloads for which pods are read when the wait failed, and how long that may take.
-const MAX_EXPLAINED: usize = 5;
-const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
-    Current,
-    Gone,
-}
-
-/// An object that is waited for.
-struct Target {
-    wanted: WaitTarget,
-    health: Option<Health>,
-    /// Why it could not be read.
-    error: Option<String>,
-    /// A workload that is not ready, reduced to what decides its health.
-    reduced: Option<Value>,
-    /// Its pods by name, reduced likewise, while they are watched.
-    pods: Option<HashMap<String, Value>>,
-    recheck: Option<Instant>,
-}
-
-/// Where events come from.
-enum Source {
-    /// Objects of one collection, by name.
-    Objects { targets: HashMap<String, usize>, listed: HashSet<String>, synced: bool },
-    /// The pods of one target.
-    Pods { target: usize },
-}
-
-type Events = BoxStream<'static, Result<Event, ApiError>>;
-type Next = BoxFuture<'static, (usize, Option<Result<Event, ApiError>>, Events)>;
 
 struct Engine<'a> {
     cluster: &'a Cluster,
@@ -87,13 +53,11 @@ pub(super) async fn run(
     cancel: impl Future<Output = ()>,
 ) -> Result<(), WaitError> {
     let started = Instant::now();
-    let target =
-        |wanted| Target { wanted, health: None, error: None, reduced: None, pods: None, recheck: None };
     let mut engine = Engine {
         cluster,
         options,
         goal,
-        targets: wanted.into_iter().map(target).collect(),
+        targets: wanted.into_iter().map(Target::new).collect(),
         sources: Vec::new(),
         queued: VecDeque::new(),
         running: FuturesUnordered::new(),
@@ -114,8 +78,12 @@ pub(super) async fn run(
     };
     match outcome {
         Outcome::There => Ok(()),
-        Outcome::Failed => Err(WaitError::Failed(engine.unready(true, started).await)),
-        Outcome::Timeout => Err(WaitError::Timeout(engine.unready(false, started).await)),
+        Outcome::Failed => {
+            Err(WaitError::Failed(unready(cluster, &engine.into_targets(), goal, true, started).await))
+        }
+        Outcome::Timeout => {
+            Err(WaitError::Timeout(unready(cluster, &engine.into_targets(), goal, false, started).await))
+        }
         Outcome::Cancelled => Err(WaitError::Cancelled),
     }
 }
@@ -250,7 +218,8 @@ impl Engine<'_> {
 
     /// Whether more events of a source can change the outcome.
     fn wanted(&self, source: usize) -> bool {
-        let open = |target: &usize| self.targets.get(*target).is_some_and(|target| !self.there(target));
+        let open =
+            |target: &usize| self.targets.get(*target).is_some_and(|target| !target.is_there(self.goal));
         match self.sources.get(source) {
             Some(Source::Objects { targets, synced, .. }) => !synced || targets.values().any(open),
             Some(Source::Pods { target }) => open(target),
@@ -258,23 +227,13 @@ impl Engine<'_> {
         }
     }
 
-    fn there(&self, target: &Target) -> bool {
-        let status = target.health.as_ref().map(|health| health.status);
-        match self.goal {
-            Goal::Current => status == Some(Status::Current),
-            Goal::Gone => status == Some(Status::NotFound),
-        }
-    }
-
     fn outcome(&self) -> Option<Outcome> {
-        if self.targets.iter().all(|target| self.there(target)) {
+        if self.targets.iter().all(|target| target.is_there(self.goal)) {
             return Some(Outcome::There);
         }
-        let failed =
-            |target: &Target| target.health.as_ref().is_some_and(|health| health.status == Status::Failed);
-        let any_failed = self.goal == Goal::Current && self.targets.iter().any(failed);
-        let ended =
-            self.options.fail_fast || self.targets.iter().all(|target| failed(target) || self.there(target));
+        let any_failed = self.goal == Goal::Current && self.targets.iter().any(Target::has_failed);
+        let ended = self.options.fail_fast
+            || self.targets.iter().all(|target| target.has_failed() || target.is_there(self.goal));
         (any_failed && ended).then_some(Outcome::Failed)
     }
 
@@ -348,8 +307,10 @@ impl Engine<'_> {
         }
     }
 
+    /// An object could not be read. What was read before still holds: a watch misses nothing when it goes on.
     fn unreadable(&mut self, target: usize, error: &ApiError) {
-        if let Some(target) = self.targets.get_mut(target) {
+        let Some(target) = self.targets.get_mut(target) else { return };
+        if target.health.as_ref().is_none_or(|health| health.status == Status::Unknown) {
             target.error = Some(error.to_string());
             target.health = Some(Health::new(Status::Unknown, error.to_string()));
         }
@@ -434,6 +395,11 @@ impl Engine<'_> {
         }
     }
 
+    /// Ends all watches, which cannot be shared between threads.
+    fn into_targets(self) -> Vec<Target> {
+        self.targets
+    }
+
     /// Reads the objects whose status may have changed by the time alone.
     async fn reread(&mut self) {
         let now = Instant::now();
@@ -444,100 +410,21 @@ impl Engine<'_> {
             }
             state.recheck = None;
             let entry = state.wanted.entry.clone();
-            let Ok((_, collection)) = self.cluster.locate(&entry).await else { continue };
+            let Ok((_, collection)) = self.cluster.locate(&entry).await else {
+                self.recheck_soon(target);
+                continue;
+            };
             match fetch::get(&self.cluster.client, &collection, &entry.id.name).await {
                 Ok(Some(object)) => self.judge(target, object),
                 Ok(None) => self.gone(target),
-                Err(error) => self.unreadable(target, &error),
+                Err(_) => self.recheck_soon(target),
             }
         }
     }
 
-    /// Takes the engine, whose streams may be sent to another thread but not shared with one.
-    async fn unready(self, failed_only: bool, started: Instant) -> Unready {
-        let elapsed = started.elapsed();
-        let mut targets: Vec<&Target> = self
-            .targets
-            .iter()
-            .filter(|target| !self.there(target))
-            .filter(|target| {
-                !failed_only || target.health.as_ref().is_some_and(|health| health.status == Status::Failed)
-            })
-            .collect();
-        targets.sort_by(|left, right| apply_order(&left.wanted.entry.id, &right.wanted.entry.id));
-        let mut objects = Vec::with_capacity(targets.len());
-        let mut explained = 0;
-        for target in targets {
-            let explain = explained < MAX_EXPLAINED && target.reduced.is_some();
-            explained += usize::from(explain);
-            let evidence = if explain { evidence_of(self.cluster, target).await } else { None };
-            let message = target.health.as_ref().map(|health| health.message.clone());
-            objects.push(UnreadyObject {
-                id: target.wanted.entry.id.clone(),
-                status: target.health.as_ref().map(|health| health.status),
-                error: target.error.clone(),
-                evidence: evidence.or_else(|| message.filter(|message| !message.is_empty())),
-            });
-        }
-        Unready { objects, elapsed }
-    }
-}
-
-async fn evidence_of(cluster: &Cluster, target: &Target) -> Option<String> {
-    let object = target.reduced.as_ref()?;
-    let query = PodQuery::of(object)?;
-    let collection = format!("/api/v1/namespaces/{}/pods", crate::mapper::segment(&query.namespace));
-    let pods = fetch::list(&cluster.client, &collection, &query.selector, 50);
-    let pods = timeout(EXPLAIN_TIMEOUT, pods).await.ok().and_then(Result::ok).unwrap_or_default();
-    evidence(object, &pods)
-}
-
-fn next(source: usize, mut stream: Events) -> Next {
-    async move {
-        let event = stream.next().await;
-        (source, event, stream)
-    }
-    .boxed()
-}
-
-/// An object that is read every 5 s, as events.
-fn polled(cluster: Cluster, entry: Entry) -> Events {
-    stream::unfold((cluster, entry, true), |(cluster, entry, first)| async move {
-        if !first {
-            sleep(POLL).await;
-        }
-        let read = async {
-            let (_, collection) = cluster.locate(&entry).await?;
-            fetch::get(&cluster.client, &collection, &entry.id.name).await
-        };
-        let events = match read.await {
-            Ok(Some(object)) => vec![Ok(Event::Restarted), Ok(Event::Item(object)), Ok(Event::Synced)],
-            Ok(None) => vec![Ok(Event::Restarted), Ok(Event::Synced)],
-            // Reading is the last resort: a refusal is told, not answered with another way.
-            Err(error) => vec![Err(ApiError { code: 0, ..error })],
-        };
-        Some((stream::iter(events), (cluster, entry, false)))
-    })
-    .flatten()
-    .boxed()
-}
-
-/// An object without what its health does not depend on.
-fn reduced(mut object: Value) -> Value {
-    let kept = |meta: &Map<String, Value>, keys: &[&str]| {
-        keys.iter()
-            .filter_map(|key| Some(((*key).to_owned(), meta.get(*key)?.clone())))
-            .collect::<Map<_, _>>()
-    };
-    if let Value::Object(map) = &mut object {
-        if let Some(Value::Object(meta)) = map.get_mut("metadata") {
-            *meta =
-                kept(meta, &["name", "namespace", "generation", "deletionTimestamp", "creationTimestamp"]);
-        }
-        if let Some(Value::Object(spec)) = map.get_mut("spec") {
-            *spec =
-                kept(spec, &["replicas", "selector", "updateStrategy", "progressDeadlineSeconds", "suspend"]);
+    fn recheck_soon(&mut self, target: usize) {
+        if let Some(target) = self.targets.get_mut(target) {
+            target.recheck = Instant::now().checked_add(RECHECK_PAUSE);
         }
     }
-    object
 }

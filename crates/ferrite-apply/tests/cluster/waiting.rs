@@ -5,7 +5,7 @@ use ferrite_resource::{Health, Status};
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::world::{config_map, crd, deployment, entry, owner, world};
+use crate::world::{config_map, crd, deployment, entry, owner, world, world_with};
 
 fn short(millis: u64) -> WaitOptions<'static> {
     WaitOptions { timeout: Duration::from_millis(millis), ..WaitOptions::default() }
@@ -154,5 +154,63 @@ async fn an_identity_that_may_not_watch_reads() {
             "timeout waiting for: [Secret/default/s status: 'Unknown': secrets \"s\" is forbidden"
         ),
         "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_flaky_server_is_waited_through() {
+    let world = world().await;
+    let names: Vec<String> = (0..4).map(|n| format!("t{n}")).collect();
+    let thing = |name: &String| json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": name, "namespace": "default"}});
+    world.applied([crd("things", "Thing")].into_iter().chain(names.iter().map(thing)).collect()).await;
+    let set = |name: String, ready: &'static str| {
+        let world = &world;
+        async move {
+            let path = format!("/apis/example.org/v1/namespaces/default/things/{name}/status");
+            world
+                .edit(&path, "x", &json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+                .await;
+        }
+    };
+    set("t0".into(), "False").await;
+    let targets: Vec<_> = names.iter().map(|name| entry(&thing(name))).collect();
+    let options = short(20_000);
+    let trouble = async {
+        world.server.faults().set_error_rate(0.8);
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.server.faults().drop_watches();
+        }
+        world.server.faults().clear();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        set("t0".into(), "True").await;
+    };
+    let (waited, ()) = tokio::join!(wait(&world.cluster, targets, &options, std::future::pending()), trouble);
+    assert_eq!(waited, Ok(()));
+}
+
+#[tokio::test]
+async fn a_failed_pod_fails_its_set_and_is_named() {
+    let world = world_with(false).await;
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "default"},
+        "spec": {"replicas": 1, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": {
+            "metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "example.org/db:1"}]}}}});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "db-0", "namespace": "default", "labels": {"app": "db"}},
+        "spec": {"containers": [{"name": "c", "image": "example.org/db:1"}]}});
+    let target = entry(&set);
+    world.applied(vec![set, pod]).await;
+    let options = short(20_000);
+    let fail = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let status = json!({"status": {"phase": "Failed", "containerStatuses": [{"name": "c", "image": "x", "imageID": "",
+            "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 3, "reason": "Error", "message": "disk full"}}}]}});
+        world.edit("/api/v1/namespaces/default/pods/db-0/status", "kubelet", &status).await;
+    };
+    let (waited, ()) =
+        tokio::join!(wait(&world.cluster, vec![target], &options, std::future::pending()), fail);
+    assert_eq!(
+        format!("{:#}", waited.unwrap_err()),
+        "failed early due to stalled resources: [StatefulSet/default/db status: 'Failed': \
+         pod db-0: container c exited with code 3 (Error): disk full]"
     );
 }
