@@ -172,6 +172,8 @@ pub(crate) fn refresh(server: &Server) {
     let all: Vec<Arc<Resource>> = fresh.values().flat_map(|(_, r)| r.iter().cloned()).collect();
     compiled.by_name = fresh;
     server.registry.set_custom(all);
+    // Watches of what is no longer served end.
+    server.store.wake_all();
 }
 
 fn is_true(o: &Value, condition: &str) -> bool {

@@ -94,11 +94,21 @@ async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> Response<Bo
     let mut response = crate::handlers::handle(server, call).await;
     let headers = response.headers_mut();
     headers.insert("audit-id", respond::header(&uuid::Uuid::new_v4().to_string()));
+    // Clients take these as the sign that the server bounds requests itself, and stop to bound their own.
+    headers.insert("x-kubernetes-pf-flowschema-uid", respond::header(&flow_uid(0)));
+    headers.insert("x-kubernetes-pf-prioritylevel-uid", respond::header(&flow_uid(1)));
     headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
     if head {
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// The uid of the flow schema (0) or priority level (1) that every request belongs to.
+fn flow_uid(which: u128) -> String {
+    static SEED: std::sync::OnceLock<u128> = std::sync::OnceLock::new();
+    let seed = *SEED.get_or_init(|| uuid::Uuid::new_v4().as_u128() & !1);
+    uuid::Uuid::from_u128(seed | which).to_string()
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {

@@ -36,6 +36,45 @@ pub(crate) struct Stored {
     pub(crate) owners: Box<[(Box<str>, bool)]>,
     pub(crate) deleting: bool,
     pub(crate) json: Bytes,
+    /// Where in the text the digits of the version are.
+    digits: std::ops::Range<usize>,
+}
+
+/// An object whose text is ready but for its version, which is known only under the lock.
+#[derive(Debug)]
+struct Prepared {
+    stored: Stored,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+/// Stands for the version in a prepared text: nobody else can know it.
+fn placeholder() -> &'static str {
+    static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    TEXT.get_or_init(|| uuid::Uuid::new_v4().to_string())
+}
+
+impl Prepared {
+    /// Encodes the object; the expensive part of a write, done without any lock.
+    fn new(mut value: Value) -> Self {
+        value["metadata"]["resourceVersion"] = placeholder().into();
+        let stored = Stored::describe(&value);
+        let mut head = serde_json::to_vec(&value).unwrap_or_default();
+        let mark = placeholder().as_bytes();
+        let at = head.windows(mark.len()).position(|w| w == mark).unwrap_or(head.len());
+        let tail = head.split_off(at).split_off(mark.len().min(head.len()));
+        Self { stored, head, tail }
+    }
+
+    fn finish(self, version: u64) -> Stored {
+        let digits = version.to_string();
+        let mut json = self.head;
+        let start = json.len();
+        json.reserve_exact(digits.len() + self.tail.len());
+        json.extend_from_slice(digits.as_bytes());
+        json.extend_from_slice(&self.tail);
+        Stored { version, digits: start..start + digits.len(), json: json.into(), ..self.stored }
+    }
 }
 
 impl Stored {
@@ -48,7 +87,26 @@ impl Stored {
         self.labels.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v)
     }
 
-    fn encode(value: &Value, version: u64) -> Self {
+    /// The same object in another version.
+    fn renumbered(&self, version: u64) -> Self {
+        let part = |range: std::ops::Range<usize>| self.json.get(range).unwrap_or_default();
+        let digits = version.to_string();
+        let (head, tail) = (part(0..self.digits.start), part(self.digits.end..self.json.len()));
+        Self {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            version,
+            uid: self.uid.clone(),
+            labels: self.labels.clone(),
+            owners: self.owners.clone(),
+            deleting: self.deleting,
+            json: [head, digits.as_bytes(), tail].concat().into(),
+            digits: head.len()..head.len() + digits.len(),
+        }
+    }
+
+    /// Everything but version and text.
+    fn describe(value: &Value) -> Self {
         let metadata = &value["metadata"];
         let text = |key: &str| metadata[key].as_str().unwrap_or_default();
         let labels = metadata["labels"].as_object().map_or_else(Box::default, |labels| {
@@ -68,12 +126,13 @@ impl Stored {
         Self {
             namespace: text("namespace").into(),
             name: text("name").into(),
-            version,
+            version: 0,
             uid: text("uid").into(),
             labels,
             owners,
             deleting: metadata.get("deletionTimestamp").is_some(),
-            json: serde_json::to_vec(value).unwrap_or_default().into(),
+            json: Bytes::new(),
+            digits: 0..0,
         }
     }
 }
@@ -101,6 +160,8 @@ struct Collection {
     objects: BTreeMap<ObjectKey, Arc<Stored>>,
     history: history::History,
     last: u64,
+    /// Tells watchers of this resource, and only them, that something happened.
+    changed: watch::Sender<u64>,
 }
 
 impl Collection {
@@ -146,7 +207,7 @@ impl Store {
                 let key: ObjectKey = (record.namespace.as_str().into(), record.name.as_str().into());
                 match record.object {
                     Some(value) => {
-                        collection.objects.insert(key, Arc::new(Stored::encode(&value, record.version)));
+                        collection.objects.insert(key, Arc::new(Prepared::new(value).finish(record.version)));
                     }
                     None => {
                         collection.objects.remove(&key);
@@ -170,9 +231,24 @@ impl Store {
         self.inner.read().version
     }
 
-    /// Follows the global version; a watcher wakes on each write and looks whether it concerns it.
+    /// Follows the global version.
     pub(crate) fn follow(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Follows one resource.
+    pub(crate) fn follow_resource(&self, resource: &str) -> watch::Receiver<u64> {
+        if let Some(collection) = self.inner.read().collections.get(resource) {
+            return collection.changed.subscribe();
+        }
+        entry(&mut self.inner.write(), resource).1.changed.subscribe()
+    }
+
+    /// Has every watcher look again, because what is served has changed.
+    pub(crate) fn wake_all(&self) {
+        for collection in self.inner.read().collections.values() {
+            collection.changed.send_modify(|_| {});
+        }
     }
 
     /// Every event of every resource, for the controllers inside the server.
@@ -242,25 +318,24 @@ impl Store {
         Ok((events, inner.version))
     }
 
-    pub(crate) fn create(&self, resource: &str, mut value: Value) -> Result<Written, Refused> {
-        let mut inner = self.inner.write();
+    pub(crate) fn create(&self, resource: &str, value: Value) -> Result<Written, Refused> {
         let key = key_of(&value);
+        let prepared = Prepared::new(value);
+        let mut inner = self.inner.write();
         if inner.collections.get(resource).is_some_and(|c| c.objects.contains_key(&key)) {
             return Err(Refused::Exists);
         }
-        let version = inner.version + 1;
-        value["metadata"]["resourceVersion"] = version.to_string().into();
-        let stored = Arc::new(Stored::encode(&value, version));
+        let stored = Arc::new(prepared.finish(inner.version + 1));
         Ok(self.commit(&mut inner, resource, Change::Added, stored, None))
     }
 
     /// Replaces the object if it still is the version that `value` was computed from.
-    pub(crate) fn update(&self, resource: &str, from: u64, mut value: Value) -> Result<Written, Refused> {
+    pub(crate) fn update(&self, resource: &str, from: u64, value: Value) -> Result<Written, Refused> {
+        let key = key_of(&value);
+        let prepared = Prepared::new(value);
         let mut inner = self.inner.write();
-        let previous = current(&inner, resource, &key_of(&value), from)?;
-        let version = inner.version + 1;
-        value["metadata"]["resourceVersion"] = version.to_string().into();
-        let stored = Arc::new(Stored::encode(&value, version));
+        let previous = current(&inner, resource, &key, from)?;
+        let stored = Arc::new(prepared.finish(inner.version + 1));
         Ok(self.commit(&mut inner, resource, Change::Modified, stored, Some(previous)))
     }
 
@@ -274,10 +349,7 @@ impl Store {
     ) -> Result<Written, Refused> {
         let mut inner = self.inner.write();
         let previous = current(&inner, resource, &(namespace.into(), name.into()), from)?;
-        let version = inner.version + 1;
-        let mut value = previous.value();
-        value["metadata"]["resourceVersion"] = version.to_string().into();
-        let stored = Arc::new(Stored::encode(&value, version));
+        let stored = Arc::new(previous.renumbered(inner.version + 1));
         Ok(self.commit(&mut inner, resource, Change::Deleted, stored, Some(previous)))
     }
 
@@ -314,6 +386,7 @@ impl Store {
         let event = Arc::new(Event::new(change, stored.clone(), previous));
         collection.history.push(event.clone());
         collection.last = stored.version;
+        collection.changed.send_replace(stored.version);
         self.changed.send_replace(stored.version);
         // Nobody listens before the controllers run; that is no failure.
         drop(self.any.send((resource, event)));

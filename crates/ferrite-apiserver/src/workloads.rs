@@ -140,7 +140,7 @@ fn rescan(server: &Arc<Server>, due: &mut HashMap<Place, Instant>) {
 fn look(server: &Arc<Server>, due: &mut HashMap<Place, Instant>, key: &str, object: &Stored) {
     let value = object.value();
     let place: Place = (key.into(), object.namespace.clone(), object.name.clone());
-    let going = object.deleting && key == "/pods";
+    let going = object.deleting && key == "/pods" && status::fits_node(&value["spec"]);
     if !going && !status::needs_work(key, &value, &fate(&value)) {
         return;
     }
@@ -181,6 +181,10 @@ fn write(server: &Arc<Server>, key: &str, object: &Stored, stage: Stage) {
 
 const NODE: &str = "ferrite";
 
+fn node_labels() -> Value {
+    json!({"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"})
+}
+
 /// The one node that everything runs on.
 fn node(server: &Arc<Server>) {
     let now = crate::clock::now_text();
@@ -190,9 +194,7 @@ fn node(server: &Arc<Server>) {
         "osImage": "ferrite", "systemUUID": ""});
     let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
         "lastHeartbeatTime": now, "lastTransitionTime": now});
-    let labels =
-        json!({"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels},
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": node_labels()},
         "status": {"capacity": capacity, "conditions": [ready], "addresses": [{"type": "Hostname", "address": NODE}], "nodeInfo": info}});
     crate::controllers::create(server, "/nodes", "", node);
 }

@@ -60,6 +60,9 @@ impl Garbage {
             for (owner, _) in &previous.owners {
                 if let Some(set) = self.dependents.get_mut(owner) {
                     set.remove(&place);
+                    if set.is_empty() {
+                        self.dependents.remove(owner);
+                    }
                 }
                 if let Some(waiting) = self.exists.get(owner) {
                     self.waiting.insert(waiting.clone());

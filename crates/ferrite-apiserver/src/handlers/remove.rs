@@ -72,7 +72,7 @@ impl How {
         Self::parse(&options)
     }
 
-    fn parse(options: &Value) -> Result<Self, ApiError> {
+    pub(crate) fn parse(options: &Value) -> Result<Self, ApiError> {
         let mut causes = Vec::new();
         let policy = text(options, "propagationPolicy");
         let mut propagation = match policy {

@@ -244,10 +244,12 @@ async fn binding(scope: &Scope<'_>) -> Result<Response<Body>, ApiError> {
 
 async fn eviction(scope: &Scope<'_>) -> Result<Response<Body>, ApiError> {
     let options = Options::of(scope.call, "CreateOptions", None)?;
-    let mut how = How::background();
-    how.dry_run = options.dry_run;
+    let sent = body::read(scope)?.value;
+    let mut how = How::parse(&sent["deleteOptions"])?;
+    how.dry_run |= options.dry_run;
     let writer = Writer::of(scope, options, None);
     let (remove::Done::Gone(_, ticket) | remove::Done::Waits(_, ticket)) = remove::delete(&writer, &how)?;
     remove::safe(ticket).await?;
-    Ok(write::success())
+    let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "code": 201});
+    Ok(respond::document(201, crate::http::negotiate::Format::Json, &done))
 }

@@ -58,7 +58,7 @@ pub(crate) async fn watch(scope: &Scope<'_>) -> Result<Response<Body>, ApiError>
     let seconds = query.text("timeoutSeconds").and_then(|t| t.parse::<u64>().ok()).filter(|t| *t > 0);
     // The real server draws from 30 to 60 minutes.
     let lifetime = Duration::from_secs(seconds.unwrap_or(2700));
-    let follow = scope.server.store.follow();
+    let follow = scope.server.store.follow_resource(&scope.resource.key);
     let mut watcher = Watcher {
         server: scope.server.clone(),
         resource: scope.resource.clone(),
@@ -147,7 +147,8 @@ impl Watcher {
                 () = tokio::time::sleep_until(self.ends) => return None,
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    return Some(self.bookmark(self.cursor, false));
+                    // Moves the cursor to the present, which may be far past the last change of this resource.
+                    return Some(self.pending().unwrap_or_else(|| self.bookmark(self.cursor, false)));
                 }
             }
         }

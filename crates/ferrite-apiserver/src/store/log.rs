@@ -276,7 +276,7 @@ fn compact(
     let mut out = std::io::BufWriter::new(&mut file);
     let mut size = 0u64;
     // The version outlives a deletion that was the last write: an empty record carries it.
-    let mark = Stored { version, ..Stored::encode(&Value::Null, version) };
+    let mark = Stored { version, ..Stored::describe(&Value::Null) };
     for line in live
         .iter()
         .map(|(r, o)| encode(r, o, true))

@@ -278,7 +278,13 @@ fn job(live: Option<&Value>, spec: &Value, out: &mut Vec<Cause>) {
         template
     };
     if fixed(old) != fixed(spec) {
-        out.push(Cause::invalid(TEMPLATE, &spec["template"], super::IMMUTABLE));
+        // Of a Job that waits, the metadata may change: what is left is the spec.
+        let (at, shown) = if waiting {
+            ("spec.template.spec", &spec["template"]["spec"])
+        } else {
+            (TEMPLATE, &spec["template"])
+        };
+        out.push(Cause::invalid(at, shown, super::IMMUTABLE));
     }
 }
 
