@@ -48,5 +48,6 @@ pub use object::{Method, Object};
 pub use parse::{Template, parse};
 pub use quote::quote;
 pub use sprig::{Duration, Time, duration_text, parse_duration, round_duration, truncate_duration};
+pub use sprig::{check_url, compile_regex};
 pub use strconv::format_float;
 pub use value::{Elem, Kind, List, Map, MapKind, Str, Value};

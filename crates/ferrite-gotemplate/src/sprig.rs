@@ -29,7 +29,9 @@ use crate::{
 };
 
 pub use date::duration_text;
+pub use regexp::compile as compile_regex;
 pub use time::{Duration, Time, parse_duration, round as round_duration, truncate as truncate_duration};
+pub use url::check as check_url;
 
 type Answer = Result<Value, Error>;
 

@@ -3,6 +3,7 @@
 mod certificate;
 mod keys;
 mod password;
+mod prime;
 
 use aes::{
     Aes256,

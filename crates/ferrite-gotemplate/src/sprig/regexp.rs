@@ -44,7 +44,12 @@ thread_local! {
     static COMPILED: RefCell<HashMap<String, Result<Regex, String>>> = RefCell::default();
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+/// Compiles a pattern as Go's `regexp` does; compiled ones are kept for the thread.
+///
+/// # Errors
+///
+/// Go's message.
+pub fn compile(pattern: &str) -> Result<Regex, String> {
     COMPILED.with(|compiled| {
         if let Some(known) = compiled.borrow().get(pattern) {
             return known.clone();

@@ -29,6 +29,16 @@ pub(super) fn register(functions: &mut Functions) {
     ]);
 }
 
+/// Whether a URL is absolute.
+///
+/// # Errors
+///
+/// What `url.Parse` says of a text that is none.
+pub fn check(text: &str) -> Result<bool, String> {
+    let url = parse(text).map_err(|e| format!("parse {}: {e}", crate::quote(text.as_bytes())))?;
+    Ok(!url.scheme.is_empty())
+}
+
 #[derive(Default)]
 struct Url {
     scheme: String,

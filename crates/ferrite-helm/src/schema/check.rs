@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use ferrite_gotemplate::format_float;
-use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{
@@ -184,7 +183,11 @@ impl Run<'_, '_> {
         if let Some(want) = self.map.get(key).and_then(Value::as_f64)
             && (lower && (got as f64) < want || !lower && got as f64 > want)
         {
-            self.fault(format!("{key}: got {got}, want {want}"));
+            self.fault(format!(
+                "{key}: got {}, want {}",
+                grouped(&got.to_string()),
+                grouped(&want.to_string())
+            ));
         }
     }
 
@@ -209,7 +212,7 @@ impl Run<'_, '_> {
             for (pattern, schema) in
                 self.map.get("patternProperties").and_then(Value::as_object).into_iter().flatten()
             {
-                if regex(pattern).is_some_and(|re| re.is_match(name)) {
+                if regex(pattern).is_some_and(|re| re.is_match(name.as_bytes())) {
                     known = true;
                     let checked = self.below(schema, value, name);
                     self.child(checked);
@@ -236,7 +239,10 @@ impl Run<'_, '_> {
         }
         if let Some(schema) = self.map.get("propertyNames") {
             for name in object.keys() {
-                if let Err(cause) = self.here(schema, &Value::String(name.clone())) {
+                // The cause's place is empty: a name has none.
+                if let Err(cause) =
+                    self.checker.apply(schema, &Value::String(name.clone()), "", self.depth + 1)
+                {
                     self.caused(format!("invalid propertyName {}", quote(name)), vec![cause]);
                 }
             }
@@ -309,12 +315,13 @@ impl Run<'_, '_> {
 
     fn contains(&mut self, items: &[Value]) {
         let Some(schema) = self.map.get("contains") else { return };
-        let matched: Vec<usize> = items
-            .iter()
-            .enumerate()
-            .filter(|(i, item)| self.below(schema, item, &i.to_string()).is_ok())
-            .map(|(i, _)| i)
-            .collect();
+        let (mut matched, mut causes) = (Vec::new(), Vec::new());
+        for (i, item) in items.iter().enumerate() {
+            match self.below(schema, item, &i.to_string()) {
+                Ok(_) => matched.push(i),
+                Err(cause) => causes.push(cause),
+            }
+        }
         let bound = |key: &str| self.map.get(key).and_then(Value::as_f64).map(|n| n as usize);
         let (min, max) = (bound("minContains"), bound("maxContains"));
         if self.checker.draft >= Draft::Draft2020 {
@@ -329,7 +336,7 @@ impl Run<'_, '_> {
                 };
                 self.fault(format!("min {min} items required to match contains schema, but {got}"));
             }
-            None if matched.is_empty() => self.fault("no items match contains schema".into()),
+            None if matched.is_empty() => self.caused("no items match contains schema".into(), causes),
             _ => {}
         }
         if let Some(max) = max.filter(|max| matched.len() > *max) {
@@ -345,7 +352,7 @@ impl Run<'_, '_> {
         self.bound("minLength", length, true);
         self.bound("maxLength", length, false);
         if let Some(pattern) = self.map.get("pattern").and_then(Value::as_str)
-            && regex(pattern).is_some_and(|re| !re.is_match(text))
+            && regex(pattern).is_some_and(|re| !re.is_match(text.as_bytes()))
         {
             self.fault(format!("{} does not match pattern {}", quote(text), quote(pattern)));
         }
@@ -353,7 +360,7 @@ impl Run<'_, '_> {
 
     fn number(&mut self, got: f64) {
         let bound = |key: &str| self.map.get(key).and_then(Value::as_f64);
-        let shown = |n: f64| format_float(n, b'g', None);
+        let shown = |n: f64| grouped(&format_float(n, b'g', None));
         let exclusive = |key: &str| self.map.get(key) == Some(&Value::Bool(true));
         let mut found = Vec::new();
         for (plain, strict, sign) in
@@ -487,17 +494,38 @@ fn absent(required: &Value, object: &Map<String, Value>) -> Option<Vec<String>> 
     (!missing.is_empty()).then_some(missing)
 }
 
-/// Compiles a pattern; what is none matches everything, as nothing can be said about it.
-fn regex(pattern: &str) -> Option<Regex> {
-    thread_local! {
-        static COMPILED: std::cell::RefCell<std::collections::HashMap<String, Option<Regex>>> = std::cell::RefCell::default();
+/// A pattern that was found well-formed before.
+fn regex(pattern: &str) -> Option<regex::bytes::Regex> {
+    ferrite_gotemplate::compile_regex(pattern).ok()
+}
+
+/// A number as the library's printer for English writes it: thousands apart, powers of ten raised.
+fn grouped(text: &str) -> String {
+    if let Some((mantissa, exponent)) = text.split_once('e') {
+        let raised = exponent.trim_start_matches('+').chars().map(|c| match c {
+            '-' => '⁻',
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            c => c.to_digit(10).and_then(|d| char::from_u32(0x2070 + d)).unwrap_or(c),
+        });
+        return format!("{mantissa}×10{}", raised.collect::<String>());
     }
-    COMPILED.with_borrow_mut(|compiled| {
-        if compiled.len() > 1000 {
-            compiled.clear();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let (whole, fraction) =
+        digits.split_once('.').map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut out = sign.to_owned();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
+            out.push(',');
         }
-        compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()).clone()
-    })
+        out.push(digit);
+    }
+    if let Some(fraction) = fraction {
+        out.push('.');
+        out.push_str(fraction);
+    }
+    out
 }
 
 /// JSON Schema's name of a value's type.

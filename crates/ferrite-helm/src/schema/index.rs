@@ -278,7 +278,14 @@ fn shape(schema: &Value, at: &str, depth: usize, faults: &mut Vec<String>) {
                 shape(value, &here, depth + 1, faults);
             }
             "items" => shape(value, &here, depth + 1, faults),
-            "pattern" | "$ref" | "format" | "title" | "description" => want(value.is_string(), "string"),
+            "pattern" => {
+                want(value.is_string(), "string");
+                if let Some(Err(why)) = value.as_str().map(ferrite_gotemplate::compile_regex) {
+                    let pattern = quote(value.as_str().unwrap_or_default());
+                    faults.push(format!("- at {}: {pattern} is not valid regex: {why}", quote(&here)));
+                }
+            }
+            "$ref" | "format" | "title" | "description" => want(value.is_string(), "string"),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
                 want(value.as_f64().is_some_and(|n| n.fract() == 0.0), "integer");
             }

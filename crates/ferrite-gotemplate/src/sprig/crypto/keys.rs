@@ -1,6 +1,6 @@
 //! Private keys.
 
-use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey, rand_core::OsRng};
+use rsa::{BigUint, RsaPrivateKey, pkcs1::EncodeRsaPrivateKey};
 
 use super::{super::text, pem};
 use crate::{
@@ -24,9 +24,16 @@ fn generate(kind: &[u8]) -> Result<String, Error> {
     }
 }
 
-/// A new RSA key.
+/// A new RSA key of a multiple of 128 bits.
 pub(super) fn rsa(bits: usize) -> Result<RsaPrivateKey, Error> {
-    RsaPrivateKey::new(&mut OsRng, bits)
+    let mut rng = rand::rng();
+    let mut prime = || {
+        let limbs = super::prime::random(bits / 128, &mut rng);
+        let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+        BigUint::from_bytes_le(&bytes)
+    };
+    let (p, q) = (prime(), prime());
+    RsaPrivateKey::from_p_q(p, q, BigUint::from(65_537u32))
         .map_err(|e| Error::plain(format!("failed to generate private key: {e}")))
 }
 
