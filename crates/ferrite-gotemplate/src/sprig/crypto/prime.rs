@@ -34,7 +34,7 @@ fn small_primes() -> Vec<u32> {
 
 /// A random prime of exactly `64 * limbs` bits, its two highest bits set so that products have full length; least
 /// significant limb first.
-pub(super) fn random(limbs: usize, rng: &mut (impl RngCore + CryptoRng)) -> Vec<u64> {
+pub(super) fn random(limbs: usize, rng: &mut impl CryptoRng) -> Vec<u64> {
     let small = small_primes();
     loop {
         let mut start: Vec<u64> = (0..limbs).map(|_| rng.next_u64()).collect();
