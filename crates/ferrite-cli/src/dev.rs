@@ -12,6 +12,8 @@ mod repository;
 mod terminal;
 mod view;
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,11 +41,11 @@ async fn dev(options: args::Dev) -> Result<()> {
     let (failed, mut failure) = tokio::sync::mpsc::channel::<anyhow::Error>(1);
 
     let source = repository.serve(&tasks, &stop).await?;
-    cluster::start_controllers(&cluster, &tasks, &stop, &failed);
+    let webhooks = cluster::start_controllers(&cluster, &tasks, &stop, &failed).await?;
     objects::declare(&cluster.client, &source, &options.interval).await?;
     source.follow(&cluster.client, &tasks, &stop)?;
 
-    let header = header(&cluster, &source);
+    let header = header(&cluster, &source, webhooks);
     let shown = tokio::select! {
         result = terminal::show(&header, options.plain, follow::changes(&cluster.client)) => result,
         Some(error) = failure.recv() => Err(error),
@@ -56,9 +58,10 @@ async fn dev(options: args::Dev) -> Result<()> {
     shown
 }
 
-fn header(cluster: &cluster::Cluster, source: &repository::Source) -> String {
+fn header(cluster: &cluster::Cluster, source: &repository::Source, webhooks: SocketAddr) -> String {
     let mut text = format!("cluster     export KUBECONFIG={}\n", cluster.kubeconfig.display());
     text.push_str(&format!("repository  {}\n", source.describe()));
+    text.push_str(&format!("webhooks    http://{webhooks}<status.webhookPath of a Receiver>\n"));
     if let Some(hint) = source.hint() {
         text.push_str(&format!("try         {hint}\n"));
     }

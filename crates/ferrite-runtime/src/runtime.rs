@@ -67,6 +67,15 @@ impl Runtime {
         }
     }
 
+    /// The same, with events posted to `address` as well (`--events-addr`).
+    #[must_use]
+    pub fn posting_to(mut self, address: &str) -> Self {
+        let (client, clock, stop) = (self.client.clone(), self.clock.clone(), self.shutdown.clone());
+        self.recorder =
+            Recorder::start(&self.name, client, Some(address.to_owned()), clock, &self.metrics, stop);
+        self
+    }
+
     /// An API over the primary kinds this process may see.
     #[must_use]
     pub fn api<K>(&self) -> Api<K>

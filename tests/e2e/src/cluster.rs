@@ -1,6 +1,7 @@
 //! The one cluster that all tests of a run share: the embedded API server, or the one of `$KUBECONFIG`.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,8 @@ pub(crate) struct Cluster {
     /// Makes the namespaces of two runs on one cluster differ.
     pub(crate) run_id: String,
     pub(crate) git: GitServer,
+    /// Where webhooks are taken.
+    pub(crate) webhooks: SocketAddr,
     resources: Mutex<HashMap<String, (ApiResource, ApiCapabilities)>>,
     _embedded: Option<Running>,
     _storage: tempfile::TempDir,
@@ -45,13 +48,14 @@ fn start() -> Result<Cluster> {
     let (client, embedded) = runtime.block_on(connect())?;
     let storage = tempfile::tempdir()?;
     let git = runtime.block_on(GitServer::start())?;
-    runtime.block_on(start_controllers(&client, storage.path(), embedded.is_none()))?;
+    let webhooks = runtime.block_on(start_controllers(&client, storage.path(), embedded.is_none()))?;
     let nanos = jiff::Timestamp::now().as_nanosecond();
     Ok(Cluster {
         client,
         runtime,
         run_id: format!("{:x}", nanos & 0xff_ffff),
         git,
+        webhooks,
         resources: Mutex::default(),
         _embedded: embedded,
         _storage: storage,
@@ -109,11 +113,25 @@ async fn install_crds(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Runs every controller in this process; on a cluster without nodes also what a kubelet would do.
-async fn start_controllers(client: &Client, storage: &std::path::Path, real_cluster: bool) -> Result<()> {
+/// Runs every controller in this process; on a cluster without nodes also what a kubelet would do. Returns where
+/// webhooks are taken.
+async fn start_controllers(
+    client: &Client,
+    storage: &std::path::Path,
+    real_cluster: bool,
+) -> Result<SocketAddr> {
     let stop = CancellationToken::new();
+    let notification = ferrite_notification_controller::Config {
+        events_addr: "127.0.0.1:0".to_owned(),
+        receiver_addr: "127.0.0.1:0".to_owned(),
+        ..ferrite_notification_controller::Config::default()
+    };
+    let notifier = Runtime::new("notification-controller", client.clone(), stop.clone());
+    let listening = ferrite_notification_controller::serve(&notifier, &notification).await?;
+    tokio::spawn(async move { ferrite_notification_controller::reconcile(&notifier, &notification).await });
+    let events = format!("http://{}/", listening.events);
     let runtime = |name: &str, field_manager: &str| {
-        let mut runtime = Runtime::new(name, client.clone(), stop.clone());
+        let mut runtime = Runtime::new(name, client.clone(), stop.clone()).posting_to(&events);
         field_manager.clone_into(&mut runtime.field_manager);
         runtime
     };
@@ -133,7 +151,7 @@ async fn start_controllers(client: &Client, storage: &std::path::Path, real_clus
     if real_cluster && kubelet::is_needed(client).await? {
         tokio::spawn(kubelet::run(client.clone()));
     }
-    Ok(())
+    Ok(listening.receivers)
 }
 
 fn spawn<E: std::fmt::Debug>(name: &'static str, body: impl Future<Output = Result<(), E>> + Send + 'static) {

@@ -221,6 +221,39 @@ impl Env {
         list.items.iter().map(|e| (text(&e.data["reason"]), text(&e.data["message"]))).collect()
     }
 
+    /// The message of the first event of `reason` about `Kind/name`, which may still have to come.
+    ///
+    /// # Panics
+    ///
+    /// After 60 s.
+    pub async fn wait_for_event(&self, id: &str, reason: &str) -> String {
+        let (kind, name) = split(id);
+        let api = self.api("Event.v1", None).await;
+        let fields = format!("involvedObject.kind={kind},involvedObject.name={name}");
+        let stream =
+            watcher(api, watcher::Config::default().fields(&fields)).default_backoff().applied_objects();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let found = stream.filter_map(|event| {
+            let event = event.ok().filter(|event| event.data["reason"] == reason);
+            std::future::ready(event.map(|event| text(&event.data["message"])))
+        });
+        let mut found = found.boxed();
+        let found = tokio::time::timeout(PATIENCE, found.next()).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("gave up on an event {reason} about {id}"))
+    }
+
+    /// Posts a webhook to the notification-controller and returns the status of the answer.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    pub async fn post_webhook(&self, path: &str, body: &str) -> u16 {
+        let url = format!("http://{}{path}", self.cluster.webhooks);
+        let answer =
+            reqwest::Client::new().post(url).header("content-type", "application/json").body(body.to_owned());
+        answer.send().await.expect("an answer").status().as_u16()
+    }
+
     async fn wait(&self, id: &str, done: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
         let (kind, name) = split(id);
         let api = self.api(kind, None).await;
@@ -263,7 +296,7 @@ impl Env {
 
     async fn print(&self) {
         eprintln!("--- namespace {} ---", self.namespace);
-        for kind in ["GitRepository", "Kustomization", "Event.v1"] {
+        for kind in ["GitRepository", "Kustomization", "Receiver", "Event.v1"] {
             let Ok(list) = self.api(kind, None).await.list(&ListParams::default()).await else { continue };
             for object in list.items {
                 eprintln!("{}", pretty(&plain(&object)));

@@ -1,6 +1,7 @@
 //! The embedded cluster of `ferrite dev`: API server, CRDs, kubeconfig, and the controllers in this process.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -92,19 +93,29 @@ fn write_kubeconfig(path: &Path, text: &str) -> Result<PathBuf> {
     Ok(fs_err::canonicalize(path)?)
 }
 
-/// Starts every controller in this process; one that ends with an error tells `failed`.
+/// Starts every controller in this process; one that ends with an error tells `failed`. Returns where webhooks are
+/// taken.
 ///
 /// # Errors
 ///
-/// Never now; listeners are bound by the controllers, which report through `failed`.
-pub(crate) fn start_controllers(
+/// When the notification-controller cannot listen.
+pub(crate) async fn start_controllers(
     cluster: &Cluster,
     tasks: &TaskTracker,
     stop: &CancellationToken,
     failed: &tokio::sync::mpsc::Sender<anyhow::Error>,
-) {
+) -> Result<SocketAddr> {
+    let notification = ferrite_notification_controller::Config {
+        events_addr: "127.0.0.1:0".to_owned(),
+        receiver_addr: "127.0.0.1:0".to_owned(),
+        ..ferrite_notification_controller::Config::default()
+    };
+    let notifier = Runtime::new("notification-controller", cluster.client.clone(), stop.clone());
+    let listening = ferrite_notification_controller::serve(&notifier, &notification).await?;
+    tasks.spawn(async move { ferrite_notification_controller::reconcile(&notifier, &notification).await });
+    let events = format!("http://{}/", listening.events);
     let runtime = |name: &str, field_manager: &str| {
-        let mut runtime = Runtime::new(name, cluster.client.clone(), stop.clone());
+        let mut runtime = Runtime::new(name, cluster.client.clone(), stop.clone()).posting_to(&events);
         field_manager.clone_into(&mut runtime.field_manager);
         runtime
     };
@@ -119,6 +130,7 @@ pub(crate) fn start_controllers(
         ferrite_kustomize_controller::Config::default(),
     );
     spawn(tasks, failed, "kustomize-controller", kustomize);
+    Ok(listening.receivers)
 }
 
 fn spawn<E: std::error::Error + Send + Sync + 'static>(

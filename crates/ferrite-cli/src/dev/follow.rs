@@ -15,7 +15,11 @@ use super::view::{Condition, Row};
 /// The kinds shown, in the order of the table.
 const KINDS: &[(&str, &str, &str)] = &[
     ("source.toolkit.fluxcd.io", "v1", "GitRepository"),
+    ("source.toolkit.fluxcd.io", "v1", "OCIRepository"),
+    ("source.toolkit.fluxcd.io", "v1", "HelmRepository"),
+    ("source.toolkit.fluxcd.io", "v1", "HelmChart"),
     ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization"),
+    ("notification.toolkit.fluxcd.io", "v1", "Receiver"),
 ];
 
 /// What happened in the cluster.
