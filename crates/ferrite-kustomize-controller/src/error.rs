@@ -3,6 +3,8 @@
 use std::{fmt, time::Duration};
 
 use ferrite_api::Reason;
+use ferrite_apply::ApiError;
+use ferrite_artifact::FetchError;
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 use serde::Serialize;
 
@@ -151,6 +153,67 @@ pub(crate) enum Failure {
     /// The driver ended the reconcile.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Failure {
+    /// Whether it is likely to pass by itself soon: somebody was away or busy, and nothing was refused for good.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Read { source, .. }
+            | Self::Variables(VariablesError::Read { source, .. })
+            | Self::Target(TargetError::Secret { source, .. }) => is_away(source),
+            Self::Fetch(error) => is_passing(error),
+            Self::Apply(error) => error.failed().iter().any(|failed| is_unanswered(&failed.error)),
+            Self::Prune(error) | Self::Teardown(error) => {
+                error.failed.iter().any(|failed| is_unanswered(&failed.error))
+            }
+            Self::Interrupted(_) => true,
+            Self::AccessDenied(_)
+            | Self::ExternalArtifactOff(_)
+            | Self::Decryption
+            | Self::Expression(_)
+            | Self::SourceNotFound { .. }
+            | Self::NoArtifact { .. }
+            | Self::ArtifactGone { .. }
+            | Self::Dependency { .. }
+            | Self::Path { .. }
+            | Self::Inventory(_)
+            | Self::Ignore(_)
+            | Self::Variables(_)
+            | Self::Build(_)
+            | Self::Target(_)
+            | Self::Health { .. } => false,
+        }
+    }
+}
+
+/// No answer, or one that says to come back.
+fn is_away(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code >= 500 || status.code == 429,
+        _ => true,
+    }
+}
+
+fn is_unanswered(error: &ApiError) -> bool {
+    // A kind that is not served has no status either, but it was answered.
+    let silent = error.code == 0 && !error.message.starts_with("no matches for kind");
+    silent || error.code >= 500 || error.code == 429
+}
+
+fn is_passing(error: &FetchError) -> bool {
+    match error {
+        FetchError::Unreachable { .. }
+        | FetchError::Stalled { .. }
+        | FetchError::Digest { .. }
+        | FetchError::Interrupted { .. } => true,
+        FetchError::Status { status, .. } => *status >= 500 || *status == 429,
+        FetchError::NotFound { .. }
+        | FetchError::Url { .. }
+        | FetchError::InvalidDigest { .. }
+        | FetchError::Client(_)
+        | FetchError::Archive { .. } => false,
+    }
 }
 
 /// A source for messages.

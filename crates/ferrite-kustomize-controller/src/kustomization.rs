@@ -13,7 +13,7 @@ mod teardown;
 mod tests;
 
 use ferrite_api::{
-    ConditionType,
+    ConditionType, Reason,
     kustomize::{Kustomization, KustomizationStatus},
 };
 use ferrite_resource::{Inventory, InventoryError, Owner};
@@ -121,7 +121,11 @@ pub(crate) fn asks_expression_of(object: &Kustomization, dependency: &ObjectKey)
 
 /// Whether a Kustomization has this revision already, or is on its way to it.
 pub(crate) fn is_settled_on(object: &Kustomization, revision: &str) -> bool {
-    let attempted = object.status.as_ref().and_then(|status| status.last_attempted_revision.as_deref());
-    let under_way = || has_condition(object, ConditionType::Reconciling, "True");
-    attempted == Some(revision) && (is_ready(object) || under_way())
+    let status = object.status.as_ref();
+    let attempted = status.and_then(|status| status.last_attempted_revision.as_deref());
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    // One that failed is `Reconciling`, too, with another reason.
+    let under_way = conditions
+        .any(|c| c.type_ == ConditionType::Reconciling.as_str() && c.reason == Reason::Progressing.as_str());
+    attempted == Some(revision) && (is_ready(object) || under_way)
 }

@@ -8,6 +8,8 @@ mod build;
 mod deletion;
 #[path = "controller/drift.rs"]
 mod drift;
+#[path = "controller/faults.rs"]
+mod faults;
 #[path = "controller/many.rs"]
 mod many;
 #[path = "controller/order.rs"]

@@ -107,7 +107,8 @@ fn failed(
     if let Failure::Health { .. } = error.failure {
         conditions.set_false(ConditionType::Healthy, reason, message.clone());
     }
-    let retry = if object.metadata.deletion_timestamp.is_some() {
+    // Flux waits for the retry interval here too, which may be an hour after a second's outage.
+    let retry = if object.metadata.deletion_timestamp.is_some() || error.failure.is_transient() {
         Requeue::Backoff
     } else {
         Requeue::Wait(object.spec.retry_interval().to_std())

@@ -40,6 +40,11 @@ async fn a_hundred_with_four_objects_each_become_ready() {
         world.ready(&format!("k{number}")).await;
     }
     println!("created in {created:?}, all ready after {:?}", start.elapsed());
+    // An object costs a look, a dry run and a write; the rest is shared or once for each Kustomization.
+    let requests = world.requests.lock().unwrap().clone();
+    let total: u32 =
+        requests.iter().filter(|(name, _)| !name.starts_with("POST events")).map(|(_, count)| count).sum();
+    assert!(total < 19 * 100, "{total} requests: {requests:#?}");
     assert!(start.elapsed() < Duration::from_secs(120));
     for number in 0..COUNT {
         let object = world.get(&format!("Kustomization/k{number}")).await;

@@ -1,6 +1,11 @@
 //! An API server, an artifact server, the controller, and short ways to use them.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ferrite_apiserver::{ApiServer, Running};
 use ferrite_artifact::{
@@ -26,6 +31,8 @@ pub(crate) struct World {
     store: DiskStore,
     artifacts: String,
     controller: Option<Controller>,
+    /// The requests of the controller, by method and kind of path.
+    pub(crate) requests: Arc<Mutex<BTreeMap<String, u32>>>,
     _directory: tempfile::TempDir,
 }
 
@@ -51,9 +58,28 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let artifacts = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(ferrite_artifact::serve(listener, store.clone(), std::future::pending()));
-        let mut world = Self { client, server, store, artifacts, controller: None, _directory: directory };
+        let mut world = Self {
+            client,
+            server,
+            store,
+            artifacts,
+            controller: None,
+            requests: Arc::default(),
+            _directory: directory,
+        };
         world.start_controller(config);
         world
+    }
+
+    /// Returns once the controller has sent so many more requests.
+    pub(crate) async fn further_requests(&self, count: u32) {
+        let total = || self.requests.lock().unwrap().values().sum::<u32>();
+        let wanted = total() + count;
+        wait_for("the controller asks", PATIENCE, async || (total() >= wanted).then_some(())).await.unwrap();
+    }
+
+    pub(crate) fn faults(&self) -> &ferrite_apiserver::Faults {
+        self.server.faults()
     }
 
     pub(crate) fn kubeconfig(&self) -> String {
@@ -62,7 +88,8 @@ impl World {
 
     pub(crate) fn start_controller(&mut self, config: Config) {
         let shutdown = CancellationToken::new();
-        let runtime = Runtime::new(NAME, self.client.clone(), shutdown.clone());
+        let runtime =
+            Runtime::new(NAME, counting(self.client.clone(), Arc::clone(&self.requests)), shutdown.clone());
         self.controller = Some(Controller { shutdown, task: tokio::spawn(run(runtime, config)) });
     }
 
@@ -227,6 +254,38 @@ impl World {
             _ => Api::namespaced_with(self.client.clone(), "default", &resource),
         }
     }
+}
+
+/// A client that counts its requests.
+fn counting(client: Client, counts: Arc<Mutex<BTreeMap<String, u32>>>) -> Client {
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (method, uri) = (request.method(), request.uri());
+        let watch = uri.query().is_some_and(|query| query.contains("watch="));
+        let dry = uri.query().is_some_and(|query| query.contains("dryRun="));
+        // Names and namespaces are left out: they follow `namespaces` or a resource.
+        let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+        let at = parts
+            .iter()
+            .position(|part| *part == "namespaces")
+            .map_or(if parts.first() == Some(&"api") { 2 } else { 3 }, |at| at + 2);
+        let resource = parts.get(at).copied().unwrap_or_default();
+        let sub = parts.get(at + 2).copied().unwrap_or_default();
+        let verb = if watch {
+            "WATCH"
+        } else if dry {
+            "DRY"
+        } else {
+            method.as_str()
+        };
+        *counts.lock().unwrap().entry(format!("{verb} {resource}/{sub}")).or_default() += 1;
+        let client = client.clone();
+        async move {
+            let response: Result<http::Response<kube::client::Body>, kube::Error> =
+                client.send(request).await;
+            response
+        }
+    });
+    Client::new(service, "default")
 }
 
 pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
