@@ -24,11 +24,13 @@ pub struct ApiError {
     pub reason: String,
     /// The HTTP status; 0 when there was no answer.
     pub code: u16,
+    /// The answer is about an object of this name; otherwise it is about a path, e.g. one that is not served any more.
+    pub about: Option<String>,
 }
 
 impl ApiError {
     pub(crate) fn new(reason: &str, code: u16, message: impl Into<String>) -> Self {
-        Self { message: shortened(message.into()), reason: reason.to_owned(), code }
+        Self { message: shortened(message.into()), reason: reason.to_owned(), code, about: None }
     }
 
     /// The kind is not served. The text is the one of apimachinery.
@@ -48,6 +50,12 @@ impl ApiError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.reason == "NotFound" || self.code == 404
+    }
+
+    /// The path is not there: no object of it can be asked about. Its kind may be served elsewhere.
+    #[must_use]
+    pub fn is_path_not_found(&self) -> bool {
+        self.is_not_found() && self.about.is_none()
     }
 
     /// The identity may not do it, or the server does not offer it.
@@ -94,7 +102,11 @@ impl From<kube::Error> for ApiError {
                 });
                 let reason = if conflict { "FieldManagerConflict" } else { status.reason.as_str() };
                 let message = if status.message.is_empty() { reason } else { status.message.as_str() };
-                Self::new(reason, status.code, message)
+                let about = status.details.as_ref().map(|details| details.name.clone());
+                Self {
+                    about: about.filter(|name| !name.is_empty()),
+                    ..Self::new(reason, status.code, message)
+                }
             }
             other => {
                 // kube says the kind of failure before the failure; the chain of causes says it better.

@@ -32,12 +32,12 @@ pub(crate) async fn json<T: DeserializeOwned>(client: &Client, path: &str) -> Re
     send(client, request.map_err(kube::core::request::Error::BuildRequest)).await
 }
 
-/// Reads an object; `None` when it is not there.
+/// Reads an object; `None` when it is not there. A path that is not there is an error.
 pub(crate) async fn get(client: &Client, collection: &str, name: &str) -> Result<Option<Value>, ApiError> {
     found(send(client, Request::new(collection).get(&segment(name), &GetParams::default())).await)
 }
 
-/// Reads the metadata of an object; `None` when it is not there.
+/// Reads the metadata of an object; `None` when it is not there. A path that is not there is an error.
 pub(crate) async fn get_metadata(
     client: &Client,
     collection: &str,
@@ -46,12 +46,10 @@ pub(crate) async fn get_metadata(
     found(send(client, Request::new(collection).get_metadata(&segment(name), &GetParams::default())).await)
 }
 
-/// An object that is not there is no error; a resource or a namespace that is not there is one only when it matters, to
-/// the write that follows.
 fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match answer {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) if error.is_not_found() && !error.is_path_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

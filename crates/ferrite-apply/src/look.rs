@@ -105,11 +105,7 @@ async fn look_twice(
 ) -> Result<Verdict, ObjectError> {
     let collection = locate(cluster, coming, entry).await?;
     match look_at(cluster, options, entry, desired, collection).await {
-        Err(error)
-            if error.step == Step::DryRun
-                && error.error.code == 404
-                && !error.error.message.starts_with("namespaces ") =>
-        {
+        Err(error) if error.step == Step::DryRun && error.error.is_path_not_found() => {
             cluster.server.mapper.forget(entry);
             let collection = locate(cluster, coming, entry).await?;
             look_at(cluster, options, entry, desired, collection).await

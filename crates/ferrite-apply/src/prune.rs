@@ -52,6 +52,17 @@ pub async fn prune(
 }
 
 async fn delete(cluster: &Cluster, entry: &Entry, owner: &Owner) -> Result<Action, ObjectError> {
+    match delete_found(cluster, entry, owner).await {
+        // The version that was known may not be served any more; the object is found in another one.
+        Err(error) if error.error.is_path_not_found() => {
+            cluster.server.mapper.forget(entry);
+            delete_found(cluster, entry, owner).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn delete_found(cluster: &Cluster, entry: &Entry, owner: &Owner) -> Result<Action, ObjectError> {
     let query = |error| ObjectError::new(entry, Step::Query, error);
     let Some(mapping) = cluster.server.mapper.resolve_any(entry).await.map_err(query)? else {
         cluster.ledger().forget(&entry.id);

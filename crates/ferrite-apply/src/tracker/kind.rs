@@ -44,7 +44,11 @@ async fn follow(inner: Weak<Inner>, kind: Kind, version: String) {
                         Err(error) => {
                             inner.ledger.fresh(&kind, None);
                             tracing::debug!(group = kind.0, kind = kind.1, %error, "watch for drift failed");
-                            if error.is_forbidden() || error.is_not_found() {
+                            if error.is_not_found() {
+                                inner.mapper.forget(&any_of(&kind, &version));
+                                break;
+                            }
+                            if error.is_forbidden() {
                                 break;
                             }
                         }
@@ -67,8 +71,7 @@ async fn query(
         let inner = inner.upgrade()?;
         (inner.client.clone(), Arc::clone(&inner.mapper))
     };
-    let id = ObjectId::new(kind.0.as_str(), kind.1.as_str(), "", "");
-    let entry = Entry { id, version: version.to_owned() };
+    let entry = any_of(kind, version);
     let mapping = match mapper.resolve_any(&entry).await {
         Ok(Some(mapping)) => mapping,
         Ok(None) => return Some(Err(ApiError::no_match(&entry))),
@@ -79,6 +82,10 @@ async fn query(
     query.metadata = true;
     query.seconds = WATCH_SECONDS;
     Some(Ok((client, query)))
+}
+
+fn any_of(kind: &Kind, version: &str) -> Entry {
+    Entry { id: ObjectId::new(kind.0.as_str(), kind.1.as_str(), "", ""), version: version.to_owned() }
 }
 
 fn take(inner: &Inner, kind: &Kind, listed: &mut HashSet<ObjectId>, event: Event) {

@@ -45,7 +45,11 @@ pub(super) fn polled(cluster: Cluster, entry: Entry) -> Events {
         }
         let read = async {
             let (_, collection) = cluster.locate(&entry).await?;
-            fetch::get(&cluster.client, &collection, &entry.id.name).await
+            let read = fetch::get(&cluster.client, &collection, &entry.id.name).await;
+            if read.as_ref().is_err_and(ApiError::is_path_not_found) {
+                cluster.server.mapper.forget(&entry);
+            }
+            read
         };
         let events = match read.await {
             Ok(Some(object)) => vec![Ok(Event::Restarted), Ok(Event::Item(object)), Ok(Event::Synced)],

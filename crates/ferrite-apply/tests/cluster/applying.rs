@@ -5,7 +5,7 @@ use ferrite_resource::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{config_map, crd, deployment, world};
+use crate::world::{config_map, crd, deployment, world, world_with};
 
 const MAP: &str = "/api/v1/namespaces/default/configmaps/a";
 
@@ -226,7 +226,7 @@ async fn ignored_fields_are_neither_drift_nor_overwritten() {
 
 #[tokio::test]
 async fn a_preview_says_what_would_change_and_changes_nothing() {
-    let world = world().await;
+    let world = world_with(false).await;
     let secret = |value: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "stringData": {"k": value}});
     let objects = |n: u32, value: &str| {
         vec![deployment("web", n, &json!({})), secret(value), config_map("a", &json!({"k": "v"}))]

@@ -97,3 +97,26 @@ async fn a_finalizer_is_waited_for() {
         tokio::join!(wait_gone(&world.cluster, vec![id], &options, std::future::pending()), release);
     assert_eq!(gone, Ok(()));
 }
+
+#[tokio::test]
+async fn an_object_is_found_when_its_version_is_not_served_any_more() {
+    let world = world().await;
+    let definition = |served: bool| {
+        let mut definition = crd("things", "Thing");
+        let mut old = definition["spec"]["versions"][0].clone();
+        old["name"] = json!("v1alpha1");
+        old["served"] = json!(served);
+        old["storage"] = json!(false);
+        definition["spec"]["versions"].as_array_mut().unwrap().push(old);
+        definition
+    };
+    let thing = json!({"apiVersion": "example.org/v1alpha1", "kind": "Thing", "metadata": {"name": "t", "namespace": "default"}});
+    world.applied(vec![definition(true), thing.clone()]).await;
+    world.applied(vec![definition(false)]).await;
+    let path = "/apis/example.org/v1/namespaces/default/things/t";
+    assert!(world.get(path).await.is_some());
+    let mut done = Done::default();
+    prune(&world.cluster, &[entry(&thing)], &owner(), &mut done).await.unwrap();
+    assert_eq!(done.changes.to_string(), "Thing/default/t deleted");
+    assert!(world.get(path).await.is_none());
+}
