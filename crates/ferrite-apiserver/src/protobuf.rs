@@ -1,13 +1,16 @@
-//! Bodies in Kubernetes' protobuf form, which `kubectl create` sends for built-in kinds; and the one answer that a client
-//! can insist on in that form, a refusal.
+//! Kubernetes' protobuf form: bodies that `kubectl create` sends for built-in kinds, and answers for clients that insist.
 //!
 //! The field numbers are in `data/protobuf.txt`. A body is turned into the JSON form that everything else here reads.
+
+mod encode;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
 use serde_json::{Map, Value};
+
+pub(crate) use encode::encode;
 
 /// What every body starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -286,46 +289,12 @@ fn int_or_string(bytes: &[u8]) -> Option<Value> {
     if kind == 0 { Some(number.into()) } else { strings(bytes, 3).map(Into::into) }
 }
 
-fn put(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    varint(out, number << 3 | 2);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// A Status body for a client that reads protobuf only.
-pub(crate) fn encode_status(status: &Value) -> Vec<u8> {
-    let of = |key: &str| status[key].as_str().unwrap_or_default().as_bytes();
-    let mut raw = Vec::new();
-    put(&mut raw, 1, &[]);
-    put(&mut raw, 2, of("status"));
-    put(&mut raw, 3, of("message"));
-    put(&mut raw, 4, of("reason"));
-    raw.push(6 << 3);
-    varint(&mut raw, status["code"].as_u64().unwrap_or_default());
-    let mut meta = Vec::new();
-    put(&mut meta, 1, b"v1");
-    put(&mut meta, 2, b"Status");
-    let mut out = MAGIC.to_vec();
-    put(&mut out, 1, &meta);
-    put(&mut out, 2, &raw);
-    put(&mut out, 3, &[]);
-    put(&mut out, 4, &[]);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{decode, encode_status, put, varint};
+    use super::encode::bytes as put;
+    use super::{decode, encode};
 
     fn body(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
         let (mut meta, mut out) = (Vec::new(), b"k8s\0".to_vec());
@@ -369,15 +338,25 @@ mod tests {
         assert_eq!(decode(b"{}"), None);
         assert_eq!(decode(b"k8s\0\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
         assert_eq!(decode(&body("v1", "Nope", &[])), None);
-        let mut raw = Vec::new();
-        varint(&mut raw, 7);
-        assert_eq!(decode(&body("v1", "Secret", &raw)), None);
+        assert_eq!(decode(&body("v1", "Secret", &[7])), None);
     }
 
     #[test]
-    fn a_refusal_starts_with_the_magic() {
-        assert!(
-            encode_status(&json!({"status": "Failure", "message": "no", "code": 406})).starts_with(b"k8s\0")
-        );
+    fn what_is_written_reads_the_same() {
+        for value in [
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "labels": {"l": "1"},
+                "creationTimestamp": "2026-01-02T03:04:05Z"}, "data": {"k": "dg=="}, "type": "Opaque"}),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "generation": 3}, "spec": {"replicas": 2,
+                "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}}, "template": {"spec": {"containers": [
+                    {"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}, "livenessProbe": {"httpGet": {"port": 80}}}]}}}}),
+            json!({"apiVersion": "v1", "kind": "Status", "message": "no", "code": 406}),
+        ] {
+            let written = encode(&value).expect("a known kind");
+            assert!(written.starts_with(b"k8s\0"));
+            if value["kind"] != "Status" {
+                assert_eq!(decode(&written), Some(value));
+            }
+        }
+        assert_eq!(encode(&json!({"apiVersion": "example.com/v1", "kind": "Widget"})), None);
     }
 }

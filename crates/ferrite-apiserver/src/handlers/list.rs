@@ -207,7 +207,7 @@ fn show(scope: &Scope<'_>, accept: Accept, page: &Page) -> Response<Body> {
         (View::Object, Format::Json) => {
             return respond::encoded(200, Format::Json, encode(scope, &metadata, page));
         }
-        (View::Object, Format::Yaml) => {
+        (View::Object, Format::Yaml | Format::Protobuf) => {
             let items: Vec<Value> = values().collect();
             json!({"apiVersion": resource.group_version(), "items": items, "kind": resource.list_kind, "metadata": metadata})
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Scope;
 use super::read::{self, in_version, partial, value_in_version};
-use crate::http::negotiate::View;
+use crate::http::negotiate::{Format, View};
 use crate::http::{Body, respond};
 use crate::resources::Resource;
 use crate::selectors::Selection;
@@ -46,6 +46,14 @@ struct Watcher {
 
 pub(crate) async fn watch(scope: &Scope<'_>) -> Result<Response<Body>, ApiError> {
     let accept = read::accept(scope, true)?;
+    if accept.format == Format::Protobuf {
+        return Err(ApiError::new(
+            406,
+            "NotAcceptable",
+            "watches are served as JSON only; accept application/json too",
+            None,
+        ));
+    }
     let selection = Selection::of(scope)?;
     let query = &scope.call.query;
     let asked = match query.text("resourceVersion") {

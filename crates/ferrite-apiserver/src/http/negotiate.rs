@@ -7,6 +7,8 @@ use crate::status::ApiError;
 pub(crate) enum Format {
     Json,
     Yaml,
+    /// Only for clients that take nothing else.
+    Protobuf,
 }
 
 /// What of an object is shown.
@@ -70,8 +72,10 @@ pub(crate) fn objects(header: Option<&str>, streams: bool) -> Result<Accept, Api
         return Ok(plain);
     }
     let mut refused_view = false;
+    let other = clauses.iter().any(|c| matches!(c.media, "application/json" | "*/*" | "application/yaml"));
     for clause in &clauses {
         let format = match clause.media {
+            "application/vnd.kubernetes.protobuf" if !other => Format::Protobuf,
             "application/json" | "*/*" => Format::Json,
             "application/yaml" => Format::Yaml,
             _ => continue,

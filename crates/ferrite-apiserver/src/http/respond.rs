@@ -88,6 +88,11 @@ pub(crate) fn document(code: u16, format: Format, value: &Value) -> Response<Bod
     match format {
         Format::Json => bytes(code, "application/json", value.to_string() + "\n"),
         Format::Yaml => bytes(code, "application/yaml", crate::yaml::emit(value)),
+        Format::Protobuf => match crate::protobuf::encode(value) {
+            Some(body) => bytes(code, "application/vnd.kubernetes.protobuf", body),
+            // Kinds without a protobuf form are refused before it comes to this.
+            None => bytes(code, "application/json", value.to_string()),
+        },
     }
 }
 
@@ -98,15 +103,16 @@ pub(crate) fn encoded(code: u16, format: Format, json: Bytes) -> Response<Body> 
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             bytes(code, "application/json", json)
         }
-        Format::Yaml => document(code, format, &serde_json::from_slice(&json).unwrap_or(Value::Null)),
+        Format::Yaml | Format::Protobuf => {
+            document(code, format, &serde_json::from_slice(&json).unwrap_or(Value::Null))
+        }
     }
 }
 
 /// A refusal; in protobuf for the few clients that read nothing else.
 pub(crate) fn error(error: &ApiError, protobuf: bool) -> Response<Body> {
-    let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = if protobuf {
-        bytes(code, "application/vnd.kubernetes.protobuf", crate::protobuf::encode_status(&error.body()))
+        document(error.code(), Format::Protobuf, &error.body())
     } else {
         document(error.code(), Format::Json, &error.body())
     };

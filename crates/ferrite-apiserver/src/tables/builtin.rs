@@ -1,6 +1,9 @@
 //! Columns and cells of built-in kinds, as the real server prints them.
 
+mod cluster;
+mod network;
 mod pods;
+mod workloads;
 
 use serde_json::{Value, json};
 
@@ -87,14 +90,14 @@ pub(crate) fn cells(resource: &Resource, o: &Value) -> Vec<Value> {
         | "batch/jobs"
         | "batch/cronjobs"
         | "/replicationcontrollers"
-        | "/podtemplates" => workload(&resource.key, o, age),
+        | "/podtemplates" => workloads::workload(&resource.key, o, age),
         "/services"
         | "/endpoints"
         | "discovery.k8s.io/endpointslices"
         | "networking.k8s.io/ingresses"
         | "networking.k8s.io/ingressclasses"
-        | "networking.k8s.io/networkpolicies" => network(&resource.key, o, age),
-        "/persistentvolumes" | "/persistentvolumeclaims" => volume(&resource.key, o, age),
+        | "networking.k8s.io/networkpolicies" => network::network(&resource.key, o, age),
+        "/persistentvolumes" | "/persistentvolumeclaims" => cluster::volume(&resource.key, o, age),
         "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings" => {
             binding(o, age)
         }
@@ -104,7 +107,7 @@ pub(crate) fn cells(resource: &Resource, o: &Value) -> Vec<Value> {
         | "apiextensions.k8s.io/customresourcedefinitions" => {
             vec![o["metadata"]["creationTimestamp"].clone()]
         }
-        "/nodes" => node(o, age),
+        "/nodes" => cluster::node(o, age),
         "/resourcequotas" => quota(o, age),
         "autoscaling/horizontalpodautoscalers" => autoscaler(o, age),
         _ => small(&resource.key, o, age),
@@ -161,85 +164,7 @@ fn small(key: &str, o: &Value, age: Value) -> Vec<Value> {
             ]
         }
         "coordination.k8s.io/leases" => vec![text(&o["spec"], "holderIdentity").into(), age],
-        _ => rare(key, o, age),
-    }
-}
-
-/// The rest of those: storage, scheduling, admission.
-fn rare(key: &str, o: &Value, age: Value) -> Vec<Value> {
-    let field = |path: &[&str]| -> Value { shown(at(o, path)) };
-    match key {
-        "storage.k8s.io/storageclasses" => {
-            let expands = o["allowVolumeExpansion"] == true;
-            vec![
-                field(&["provisioner"]),
-                field(&["reclaimPolicy"]),
-                field(&["volumeBindingMode"]),
-                expands.into(),
-                age,
-            ]
-        }
-        "storage.k8s.io/csidrivers" => {
-            let spec = &o["spec"];
-            let modes: Vec<&str> =
-                items(&spec["volumeLifecycleModes"]).iter().filter_map(Value::as_str).collect();
-            let tokens: Vec<&str> =
-                items(&spec["tokenRequests"]).iter().map(|t| text(t, "audience")).collect();
-            let tokens = if tokens.is_empty() { "<unset>".to_owned() } else { tokens.join(",") };
-            vec![
-                spec["attachRequired"].clone(),
-                spec["podInfoOnMount"].clone(),
-                spec["storageCapacity"].clone(),
-                tokens.into(),
-                spec["requiresRepublish"].clone(),
-                modes.join(",").into(),
-                age,
-            ]
-        }
-        "storage.k8s.io/csinodes" => vec![items(&o["spec"]["drivers"]).len().into(), age],
-        "storage.k8s.io/volumeattachments" => vec![
-            field(&["spec", "attacher"]),
-            field(&["spec", "source", "persistentVolumeName"]),
-            field(&["spec", "nodeName"]),
-            (o["status"]["attached"] == true).into(),
-            age,
-        ],
-        "scheduling.k8s.io/priorityclasses" => {
-            let value = o["value"].as_i64().unwrap_or_default();
-            vec![value.into(), (o["globalDefault"] == true).into(), age, field(&["preemptionPolicy"])]
-        }
-        "node.k8s.io/runtimeclasses" => vec![field(&["handler"]), age],
-        "admissionregistration.k8s.io/mutatingwebhookconfigurations"
-        | "admissionregistration.k8s.io/validatingwebhookconfigurations" => {
-            vec![items(&o["webhooks"]).len().into(), age]
-        }
-        "admissionregistration.k8s.io/validatingadmissionpolicies" => {
-            let kind = &o["spec"]["paramKind"];
-            let shown = if kind.is_object() {
-                format!("{}/{}", text(kind, "apiVersion"), text(kind, "kind"))
-            } else {
-                "<unset>".into()
-            };
-            vec![items(&o["spec"]["validations"]).len().into(), shown.into(), age]
-        }
-        "admissionregistration.k8s.io/validatingadmissionpolicybindings" => {
-            let reference = &o["spec"]["paramRef"];
-            let shown = if reference.is_object() { plain(&reference["name"]) } else { "<unset>".into() };
-            vec![field(&["spec", "policyName"]), shown.into(), age]
-        }
-        "flowcontrol.apiserver.k8s.io/flowschemas" => {
-            let method = text(&o["spec"]["distinguisherMethod"], "type");
-            let level = field(&["spec", "priorityLevelConfiguration", "name"]);
-            let precedence = o["spec"]["matchingPrecedence"].clone();
-            vec![
-                level,
-                precedence,
-                if method.is_empty() { NONE.into() } else { method.into() },
-                age,
-                "?".into(),
-            ]
-        }
-        _ => vec![age],
+        _ => cluster::rare(key, o, age),
     }
 }
 
@@ -295,307 +220,6 @@ fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
-fn workload(key: &str, o: &Value, age: Value) -> Vec<Value> {
-    let (spec, status) = (&o["spec"], &o["status"]);
-    let (names, images) = containers(&spec["template"]["spec"]);
-    let (names, images): (Value, Value) = (names.into(), images.into());
-    let wanted = number(&spec["replicas"]);
-    let selected = |s: &Value| -> Value { selector(s).into() };
-    match key {
-        "apps/deployments" => vec![
-            format!("{}/{}", number(&status["readyReplicas"]), number(&status["replicas"]).max(0)).into(),
-            number(&status["updatedReplicas"]).into(),
-            number(&status["availableReplicas"]).into(),
-            age,
-            names,
-            images,
-            selected(&spec["selector"]),
-        ],
-        "apps/statefulsets" => {
-            vec![format!("{}/{wanted}", number(&status["readyReplicas"])).into(), age, names, images]
-        }
-        "apps/replicasets" => vec![
-            wanted.into(),
-            number(&status["replicas"]).into(),
-            number(&status["readyReplicas"]).into(),
-            age,
-            names,
-            images,
-            selected(&spec["selector"]),
-        ],
-        "/replicationcontrollers" => vec![
-            wanted.into(),
-            number(&status["replicas"]).into(),
-            number(&status["readyReplicas"]).into(),
-            age,
-            names,
-            images,
-            labels(&spec["selector"]).into(),
-        ],
-        "apps/daemonsets" => {
-            let count = |name: &str| -> Value { number(&status[name]).into() };
-            vec![
-                count("desiredNumberScheduled"),
-                count("currentNumberScheduled"),
-                count("numberReady"),
-                count("updatedNumberScheduled"),
-                count("numberAvailable"),
-                labels(&spec["template"]["spec"]["nodeSelector"]).into(),
-                age,
-                names,
-                images,
-                selected(&spec["selector"]),
-            ]
-        }
-        "apps/controllerrevisions" => {
-            let owner = items(&o["metadata"]["ownerReferences"]).iter().find(|r| r["controller"] == true);
-            let shown = owner.map_or_else(|| NONE.to_owned(), controller);
-            vec![shown.into(), o["revision"].clone(), age]
-        }
-        "/podtemplates" => {
-            let (names, images) = containers(&o["template"]["spec"]);
-            vec![names.into(), images.into(), labels(&o["template"]["metadata"]["labels"]).into()]
-        }
-        "batch/cronjobs" => {
-            let (names, images) = containers(&spec["jobTemplate"]["spec"]["template"]["spec"]);
-            let last = &status["lastScheduleTime"];
-            let last = if last.is_null() { NONE.to_owned() } else { super::age(last) };
-            let zone = spec["timeZone"].as_str().unwrap_or(NONE);
-            let suspended = if spec["suspend"] == true { "True" } else { "False" };
-            vec![
-                text(spec, "schedule").into(),
-                zone.into(),
-                suspended.into(),
-                items(&status["active"]).len().into(),
-                last.into(),
-                age,
-                names.into(),
-                images.into(),
-                NONE.into(),
-            ]
-        }
-        _ => job(o, age, names, images),
-    }
-}
-
-fn controller(reference: &Value) -> String {
-    let (group, _) = crate::resources::split_group_version(text(reference, "apiVersion"));
-    let kind = text(reference, "kind").to_lowercase();
-    let kind = if group.is_empty() { kind } else { format!("{kind}.{group}") };
-    format!("{kind}/{}", text(reference, "name"))
-}
-
-fn job(o: &Value, age: Value, names: Value, images: Value) -> Vec<Value> {
-    let (spec, status) = (&o["spec"], &o["status"]);
-    let succeeded = number(&status["succeeded"]);
-    let completions = match (spec["completions"].as_i64(), spec["parallelism"].as_i64()) {
-        (Some(wanted), _) => format!("{succeeded}/{wanted}"),
-        (None, Some(parallel)) if parallel > 1 => format!("{succeeded}/1 of {parallel}"),
-        (None, _) => format!("{succeeded}/1"),
-    };
-    let time = |v: &Value| v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let took = match (time(&status["startTime"]), time(&status["completionTime"])) {
-        (None, _) => String::new(),
-        (Some(start), None) => duration(crate::clock::now().as_second() - start.as_second()),
-        (Some(start), Some(end)) => duration(end.as_second() - start.as_second()),
-    };
-    let is =
-        |kind: &str| items(&status["conditions"]).iter().any(|c| c["type"] == kind && c["status"] == "True");
-    let state = if is("Complete") {
-        "Complete"
-    } else if is("Failed") {
-        "Failed"
-    } else if !o["metadata"]["deletionTimestamp"].is_null() {
-        "Terminating"
-    } else if is("Suspended") {
-        "Suspended"
-    } else if is("FailureTarget") {
-        "FailureTarget"
-    } else if is("SuccessCriteriaMet") {
-        "SuccessCriteriaMet"
-    } else {
-        "Running"
-    };
-    vec![
-        state.into(),
-        completions.into(),
-        took.into(),
-        age,
-        names,
-        images,
-        selector(&spec["selector"]).into(),
-    ]
-}
-
-fn network(key: &str, o: &Value, age: Value) -> Vec<Value> {
-    let spec = &o["spec"];
-    match key {
-        "/services" => service(o, age),
-        "/endpoints" => {
-            let mut found = Vec::new();
-            for subset in items(&o["subsets"]) {
-                for address in items(&subset["addresses"]) {
-                    let ports = items(&subset["ports"]);
-                    if ports.is_empty() {
-                        found.push(text(address, "ip").to_owned());
-                    }
-                    found.extend(ports.iter().map(|p| format!("{}:{}", text(address, "ip"), p["port"])));
-                }
-            }
-            vec![some(&found, 3).into(), age]
-        }
-        "discovery.k8s.io/endpointslices" => {
-            let ports: Vec<String> = items(&o["ports"]).iter().map(|p| plain(&p["port"])).collect();
-            let addresses: Vec<String> = items(&o["endpoints"])
-                .iter()
-                .flat_map(|e| items(&e["addresses"]).iter().map(plain))
-                .collect();
-            let unset = |list: &[String]| if list.is_empty() { "<unset>".to_owned() } else { some(list, 3) };
-            vec![text(o, "addressType").into(), unset(&ports).into(), unset(&addresses).into(), age]
-        }
-        "networking.k8s.io/ingressclasses" => {
-            let parameters = &spec["parameters"];
-            let shown = if parameters.is_object() {
-                let group = text(parameters, "apiGroup");
-                let kind = if group.is_empty() {
-                    text(parameters, "kind").to_owned()
-                } else {
-                    format!("{}.{group}", text(parameters, "kind"))
-                };
-                format!("{kind}/{}", text(parameters, "name"))
-            } else {
-                NONE.to_owned()
-            };
-            vec![text(spec, "controller").into(), shown.into(), age]
-        }
-        "networking.k8s.io/networkpolicies" => vec![selector(&spec["podSelector"]).into(), age],
-        _ => ingress(o, age),
-    }
-}
-
-fn some(list: &[String], most: usize) -> String {
-    if list.is_empty() {
-        return NONE.to_owned();
-    }
-    let head: Vec<&str> = list.iter().take(most).map(String::as_str).collect();
-    if list.len() > most {
-        format!("{} + {} more...", head.join(","), list.len() - most)
-    } else {
-        head.join(",")
-    }
-}
-
-fn ingress(o: &Value, age: Value) -> Vec<Value> {
-    let spec = &o["spec"];
-    let class = match text(spec, "ingressClassName") {
-        "" => NONE,
-        class => class,
-    };
-    let hosts: Vec<String> =
-        items(&spec["rules"]).iter().map(|r| text(r, "host").to_owned()).filter(|h| !h.is_empty()).collect();
-    let hosts = if hosts.is_empty() { "*".to_owned() } else { some(&hosts, 3) };
-    let ports = if is_empty(&spec["tls"]) { "80" } else { "80, 443" };
-    vec![class.into(), hosts.into(), balancer(o).into(), ports.into(), age]
-}
-
-fn balancer(o: &Value) -> String {
-    let list = items(&o["status"]["loadBalancer"]["ingress"]);
-    let shown = |i: &Value| {
-        if text(i, "ip").is_empty() { text(i, "hostname").to_owned() } else { text(i, "ip").to_owned() }
-    };
-    list.iter().map(shown).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(",")
-}
-
-fn service(o: &Value, age: Value) -> Vec<Value> {
-    let spec = &o["spec"];
-    let kind = text(spec, "type");
-    let addresses: Vec<&str> = items(&spec["externalIPs"]).iter().filter_map(Value::as_str).collect();
-    let external = match kind {
-        "ExternalName" => text(spec, "externalName").to_owned(),
-        "LoadBalancer" => {
-            let mut all: Vec<String> = Some(balancer(o)).filter(|b| !b.is_empty()).into_iter().collect();
-            all.extend(addresses.iter().map(|a| (*a).to_owned()));
-            if all.is_empty() { "<pending>".to_owned() } else { all.join(",") }
-        }
-        _ if addresses.is_empty() => NONE.to_owned(),
-        _ => addresses.join(","),
-    };
-    let ports: Vec<String> = items(&spec["ports"])
-        .iter()
-        .map(|p| match p["nodePort"].as_i64().filter(|n| *n > 0) {
-            Some(node) => format!("{}:{node}/{}", p["port"], text(p, "protocol")),
-            None => format!("{}/{}", p["port"], text(p, "protocol")),
-        })
-        .collect();
-    let ports = if ports.is_empty() { NONE.to_owned() } else { ports.join(",") };
-    let ip = match text(spec, "clusterIP") {
-        "" => NONE,
-        ip => ip,
-    };
-    vec![kind.into(), ip.into(), external.into(), ports.into(), age, labels(&spec["selector"]).into()]
-}
-
-fn modes(list: &Value) -> String {
-    let short = |m: &Value| match m.as_str() {
-        Some("ReadWriteOnce") => "RWO",
-        Some("ReadOnlyMany") => "ROX",
-        Some("ReadWriteMany") => "RWX",
-        Some("ReadWriteOncePod") => "RWOP",
-        Some(_) | None => "",
-    };
-    items(list).iter().map(short).collect::<Vec<_>>().join(",")
-}
-
-fn volume(key: &str, o: &Value, age: Value) -> Vec<Value> {
-    let (spec, status) = (&o["spec"], &o["status"]);
-    let going = !o["metadata"]["deletionTimestamp"].is_null();
-    let phase = if going { "Terminating" } else { text(status, "phase") };
-    let class = match text(spec, "volumeAttributesClassName") {
-        "" => "<unset>",
-        name => name,
-    };
-    let mode = match text(spec, "volumeMode") {
-        "" => "<unset>",
-        mode => mode,
-    };
-    if key == "/persistentvolumes" {
-        let claim = &spec["claimRef"];
-        let claim = if claim.is_object() {
-            format!("{}/{}", text(claim, "namespace"), text(claim, "name"))
-        } else {
-            String::new()
-        };
-        return vec![
-            plain(&spec["capacity"]["storage"]).into(),
-            modes(&spec["accessModes"]).into(),
-            text(spec, "persistentVolumeReclaimPolicy").into(),
-            phase.into(),
-            claim.into(),
-            text(spec, "storageClassName").into(),
-            class.into(),
-            text(status, "reason").into(),
-            age,
-            mode.into(),
-        ];
-    }
-    let bound = !text(spec, "volumeName").is_empty();
-    let (capacity, access) = if bound {
-        (plain(&status["capacity"]["storage"]), modes(&status["accessModes"]))
-    } else {
-        (String::new(), String::new())
-    };
-    vec![
-        phase.into(),
-        text(spec, "volumeName").into(),
-        capacity.into(),
-        access.into(),
-        text(spec, "storageClassName").into(),
-        class.into(),
-        age,
-        mode.into(),
-    ]
-}
-
 fn binding(o: &Value, age: Value) -> Vec<Value> {
     let of = |kind: &str| {
         let named = items(&o["subjects"]).iter().filter(|s| s["kind"] == kind);
@@ -607,46 +231,6 @@ fn binding(o: &Value, age: Value) -> Vec<Value> {
     };
     let role = format!("{}/{}", text(&o["roleRef"], "kind"), text(&o["roleRef"], "name"));
     vec![role.into(), age, of("User").into(), of("Group").into(), of("ServiceAccount").into()]
-}
-
-fn node(o: &Value, age: Value) -> Vec<Value> {
-    let ready = items(&o["status"]["conditions"]).iter().find(|c| c["type"] == "Ready");
-    let mut state = match ready {
-        Some(c) if c["status"] == "True" => "Ready".to_owned(),
-        Some(_) => "NotReady".to_owned(),
-        None => "Unknown".to_owned(),
-    };
-    if o["spec"]["unschedulable"] == true {
-        state.push_str(",SchedulingDisabled");
-    }
-    let prefix = "node-role.kubernetes.io/";
-    let labels = o["metadata"]["labels"].as_object().into_iter().flatten();
-    let mut roles: Vec<&str> =
-        labels.filter_map(|(k, _)| k.strip_prefix(prefix)).filter(|r| !r.is_empty()).collect();
-    roles.sort_unstable();
-    let roles = if roles.is_empty() { NONE.to_owned() } else { roles.join(",") };
-    let info = &o["status"]["nodeInfo"];
-    let address = |kind: &str| {
-        items(&o["status"]["addresses"])
-            .iter()
-            .find(|a| a["type"] == kind)
-            .map_or(NONE, |a| text(a, "address"))
-            .to_owned()
-    };
-    let unknown = |key: &str| {
-        if text(info, key).is_empty() { "<unknown>".to_owned() } else { text(info, key).to_owned() }
-    };
-    vec![
-        state.into(),
-        roles.into(),
-        age,
-        text(info, "kubeletVersion").into(),
-        address("InternalIP").into(),
-        address("ExternalIP").into(),
-        unknown("osImage").into(),
-        unknown("kernelVersion").into(),
-        unknown("containerRuntimeVersion").into(),
-    ]
 }
 
 fn quota(o: &Value, age: Value) -> Vec<Value> {
@@ -682,7 +266,7 @@ fn autoscaler(o: &Value, age: Value) -> Vec<Value> {
     let least = spec["minReplicas"].as_i64().map_or("<unset>".to_owned(), |m| m.to_string());
     vec![
         reference.into(),
-        (if targets.is_empty() { NONE.to_owned() } else { some(&targets, 2) }).into(),
+        (if targets.is_empty() { NONE.to_owned() } else { network::some(&targets, 2) }).into(),
         least.into(),
         spec["maxReplicas"].clone(),
         number(&o["status"]["currentReplicas"]).into(),
