@@ -275,13 +275,10 @@ impl<'a> Target<'a> {
 
     /// An entry of `resources`: a file if it can be read as one, else a directory.
     fn resource(&self, entry: &str, into: &mut Accumulator) -> Result<()> {
-        let file_error = if self.root.is_directory(entry) {
-            None
-        } else {
-            match self.resource_file(entry) {
-                Ok(list) => return into.append(list),
-                Err(error) => Some(error),
-            }
+        let file_error = match self.resource_file(entry) {
+            Ok(list) => return into.append(list),
+            Err(error) if error.kind() == ErrorKind::Directory => None,
+            Err(error) => Some(error),
         };
         if is_http(entry)
             && RepoSpec::parse(entry).is_none()

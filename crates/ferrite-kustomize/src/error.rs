@@ -9,6 +9,8 @@ use ferrite_yaml::Position;
 pub enum ErrorKind {
     /// A file or directory is missing or cannot be read.
     Missing,
+    /// A directory was found where a file was expected.
+    Directory,
     /// A text is no YAML, or no Kubernetes object.
     Malformed,
     /// A text was read but asks for something that cannot be done.

@@ -196,30 +196,32 @@ impl<'a> Root<'a> {
         }
         let tree = self.tree.tree();
         let joined = self.resolve(path)?;
-        let found = tree.canonical(&joined).and_then(|real| Ok((tree.stat(&real)?, real)));
-        let (kind, real) = match found {
-            Ok((Some(kind), real)) => (kind, real),
-            Ok((None, _)) | Err(ferrite_tree::Error::NotFound { .. }) => {
+        let fail = |error: ferrite_tree::Error| match error {
+            ferrite_tree::Error::NotFound { .. } => {
                 let shown = self.shown(&joined);
-                return Err(Error::new(ErrorKind::Missing, format!("no such file or directory: '{shown}'")));
+                Error::new(ErrorKind::Missing, format!("no such file or directory: '{shown}'"))
             }
-            Err(error) => return Err(Error::from_tree(&error)),
+            ferrite_tree::Error::NotAFile { .. } => {
+                let shown = self.shown(&joined);
+                Error::new(ErrorKind::Directory, format!("'{shown}' must resolve to a file"))
+            }
+            other => Error::from_tree(&other),
         };
-        if kind == Kind::Directory {
-            let shown = self.shown(&joined);
-            return Err(Error::new(ErrorKind::Missing, format!("'{shown}' must resolve to a file")));
+        if self.restricted {
+            let real = tree.canonical(&joined).map_err(fail)?;
+            let is_file = || tree.stat(&real).is_ok_and(|kind| kind == Some(Kind::File));
+            if !real.is_within(&self.dir) && is_file() {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    format!(
+                        "security; file '{}' is not in or below '{}'",
+                        self.shown(&real),
+                        self.shown(&self.dir)
+                    ),
+                ));
+            }
         }
-        if self.restricted && !real.is_within(&self.dir) {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                format!(
-                    "security; file '{}' is not in or below '{}'",
-                    self.shown(&real),
-                    self.shown(&self.dir)
-                ),
-            ));
-        }
-        let bytes = tree.read(&real).map_err(|error| Error::from_tree(&error))?;
+        let bytes = tree.read(&joined).map_err(fail)?;
         if self.repo.is_none() {
             self.session.read.borrow_mut().insert(joined.clone());
         }
