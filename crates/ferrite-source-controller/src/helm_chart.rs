@@ -1,18 +1,19 @@
-//! HelmChart: finds a version of a chart in a Helm repository's index and stores the chart's archive.
+//! HelmChart: finds a version of a chart in a Helm repository, a registry or a Git repository, and stores its archive.
 //!
 //! ```text
-//! observe: is the artifact still stored? the repository's stored index, and which version is meant
-//! plan:    keep the artifact when it is that version, or pull it, or tell what is wrong
-//! act:     download within bounds, check that it is the chart it should be, store it, move the link
+//! observe: is the artifact still stored? the source's index, tags or files, and which version is meant
+//! plan:    keep the artifact when it is that version, or build it, or tell what is wrong
+//! act:     download within bounds or package, check that it is the chart it should be, store it, move the link
 //! report:  conditions FetchFailed, BuildFailed, StorageOperationFailed, ArtifactOutdated, ArtifactInStorage, Ready, …
 //! ```
 //!
-//! Watched: HelmCharts, and HelmRepositories for new indexes. Charts of registries, of Git repositories and buckets,
-//! values files and verification are not supported yet: they stall the object with a message that names the field.
+//! Watched: HelmCharts, and HelmRepositories and GitRepositories for new artifacts. Charts in buckets, verification and
+//! dependencies in other repositories are not supported yet: a message names what is missing.
 
 mod act;
 mod error;
 mod observe;
+mod package;
 mod plan;
 mod report;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use ferrite_api::{
     Artifact, metadata,
-    source::{ChartSourceKind, HelmChart, HelmRepository},
+    source::{ChartSourceKind, GitRepository, HelmChart, HelmRepository},
 };
 use ferrite_runtime::{
     Change, Controller, Event, ObjectKey, Progress, Reconcile, Report, Runtime, StatusOf, Store, Trigger,
@@ -28,7 +29,7 @@ use ferrite_runtime::{
 
 pub use error::Error;
 pub use observe::Observed;
-pub use plan::{Next, Plan};
+pub use plan::{Build, Next, Plan};
 
 use crate::{
     context::Context,
@@ -45,8 +46,10 @@ pub struct Done {
     url: Option<String>,
     /// The chart's name.
     chart: Option<String>,
-    /// The revision of the index that was read.
+    /// The revision of the source that was read.
     source_revision: Option<String>,
+    /// The values files that were found and merged.
+    values_files: Vec<String>,
 }
 
 /// Reconciles HelmCharts.
@@ -61,23 +64,37 @@ impl HelmCharts {
     }
 }
 
-/// Charts follow the indexes of their repositories without waiting for their interval.
-pub(crate) fn watch_repositories(controller: &mut Controller<HelmCharts>, runtime: &Runtime) {
-    let _store = controller.watch(runtime.api::<HelmRepository>(), runtime.watch_config(), followers);
+/// Charts follow their sources without waiting for their interval.
+pub(crate) fn watch_sources(controller: &mut Controller<HelmCharts>, runtime: &Runtime) {
+    let helm = |change: &Change<HelmRepository>, charts: &Store<HelmChart>| {
+        let Change::Applied { new, .. } = change else { return Vec::new() };
+        let artifact = new.status.as_ref().and_then(|status| status.artifact.as_ref());
+        followers(ChartSourceKind::HelmRepository, &ObjectKey::of(new.as_ref()), artifact, charts)
+    };
+    let git = |change: &Change<GitRepository>, charts: &Store<HelmChart>| {
+        let Change::Applied { new, .. } = change else { return Vec::new() };
+        let artifact = new.status.as_ref().and_then(|status| status.artifact.as_ref());
+        followers(ChartSourceKind::GitRepository, &ObjectKey::of(new.as_ref()), artifact, charts)
+    };
+    let _store = controller.watch(runtime.api::<HelmRepository>(), runtime.watch_config(), helm);
+    let _store = controller.watch(runtime.api::<GitRepository>(), runtime.watch_config(), git);
 }
 
-fn followers(change: &Change<HelmRepository>, charts: &Store<HelmChart>) -> Vec<Trigger> {
-    let Change::Applied { new, .. } = change else { return Vec::new() };
-    let status = new.status.as_ref();
-    let Some(artifact) = status.and_then(|status| status.artifact.as_ref()) else { return Vec::new() };
-    let repository = ObjectKey::of(new.as_ref());
+/// The charts of a source that have not seen its artifact yet.
+fn followers(
+    kind: ChartSourceKind,
+    source: &ObjectKey,
+    artifact: Option<&Artifact>,
+    charts: &Store<HelmChart>,
+) -> Vec<Trigger> {
+    let Some(artifact) = artifact else { return Vec::new() };
     let outdated = |chart: &Arc<HelmChart>| {
         let reference = &chart.spec.source_ref;
         let key = ObjectKey::of(chart.as_ref());
         let seen = chart.status.as_ref().and_then(|status| status.observed_source_artifact_revision.as_ref());
-        let follows = reference.kind == ChartSourceKind::HelmRepository
-            && reference.name == repository.name
-            && key.namespace == repository.namespace
+        let follows = reference.kind == kind
+            && reference.name == source.name
+            && key.namespace == source.namespace
             && seen != Some(&artifact.revision);
         follows.then_some(Trigger::Supersede(key))
     };

@@ -138,6 +138,13 @@ impl Index {
         Ok(Self { api_version: Some(api_version), generated: raw.generated, entries: entries.collect() })
     }
 
+    /// The index of one chart, of which nothing is known but its versions.
+    pub(crate) fn of_versions(chart: &str, versions: impl Iterator<Item = String>) -> Self {
+        let one = |version| ChartVersion { name: chart.to_owned(), version, ..ChartVersion::default() };
+        let entries = BTreeMap::from([(chart.to_owned(), versions.map(one).collect())]);
+        Self { api_version: None, generated: None, entries }
+    }
+
     /// Writes the index as source-controller stores it: JSON with two blanks a level.
     pub(crate) fn write(&self, out: impl Write) -> Result<(), std::io::Error> {
         serde_json::to_writer_pretty(out, self).map_err(Into::into)
@@ -196,6 +203,7 @@ fn options() -> serde_saphyr::Options {
     budget.max_nodes = EVENT_LIMIT;
     budget.max_total_scalar_bytes = usize::MAX;
     budget.max_depth = 64;
+    options.alias_limits.max_total_replayed_events = 100_000;
     options.budget = Some(budget);
     options.with_snippet = false;
     options

@@ -22,7 +22,7 @@ use ferrite_runtime::{Event, Progress, Reconcile, Report, StatusOf};
 
 pub use error::Error;
 pub use observe::Observed;
-pub(crate) use observe::{access, base_url, is_oci};
+pub(crate) use observe::{access, base_url, is_oci, registry};
 pub use plan::{Next, Plan};
 
 use crate::{

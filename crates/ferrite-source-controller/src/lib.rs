@@ -98,7 +98,7 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
     let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
     let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
     let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(Arc::clone(&context)));
-    helm_chart::watch_repositories(&mut charts, &runtime);
+    helm_chart::watch_sources(&mut charts, &runtime);
     let oci = Controller::new(&runtime, Handle::new(&runtime), OciRepositories::new(context));
     let workers = config.concurrent;
     tokio::join!(

@@ -1,16 +1,26 @@
-//! Does what the plan says: collects, downloads, checks, stores, links.
+//! Does what the plan says: collects, downloads or packages, checks, stores, links.
 
 use std::{
-    io::{self, Seek as _},
+    io::{self, Read as _, Seek as _, Write as _},
     sync::Arc,
 };
 
 use ferrite_api::{Artifact, ConditionType, Reason};
-use ferrite_artifact::{Limits, ObjectDirectory, Store, StoreError, Stored, unpack};
+use ferrite_artifact::{Limits, Store, StoreError, Stored, unpack};
+use ferrite_helm::Chart;
 use ferrite_runtime::{Event, Progress, Truth, chain};
+use ferrite_tree::{Tree as _, TreePath};
 
-use super::{Done, Error, Next, Plan, observe::Found, plan::ALIAS};
+use super::{
+    Done, Error, Next, Plan,
+    observe::{Found, Place},
+    package,
+    plan::{ALIAS, Build},
+};
 use crate::{context::Context, download::Downloaded, storage};
+
+/// The layer of a chart in a registry.
+const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
 pub(super) async fn act(
     context: &Context,
@@ -22,30 +32,24 @@ pub(super) async fn act(
     done.started = storage::begin(context, before).await;
     match next {
         Next::Fail(error) => Err(error),
-        Next::Keep { artifact, url, found } => {
-            done.artifact = Some(artifact);
+        Next::Keep { artifact, url, found, values_files } => {
+            done.artifact = Some(*artifact);
             done.url = Some(url);
-            note(done, found);
+            done.values_files = values_files;
+            note(done, &found);
             Ok(())
         }
-        Next::Pull { found, directory, file } => pull(context, found, directory, file, done, step).await,
+        Next::Build(build) => make(context, *build, done, step).await,
     }
 }
 
-fn note(done: &mut Done, found: Found) {
-    done.chart = Some(found.name);
-    done.source_revision = Some(found.source_revision);
+fn note(done: &mut Done, found: &Found) {
+    done.chart = Some(found.name.clone());
+    done.source_revision = Some(found.source_revision.clone());
 }
 
-async fn pull(
-    context: &Context,
-    found: Found,
-    directory: ObjectDirectory,
-    file: String,
-    done: &mut Done,
-    step: &Progress,
-) -> Result<(), Error> {
-    let message = format!("new '{}' chart with version '{}'", found.name, found.version);
+async fn make(context: &Context, build: Build, done: &mut Done, step: &Progress) -> Result<(), Error> {
+    let message = format!("new '{}' chart with version '{}'", build.found.name, build.version);
     step.say_drift(format_args!("building artifact: {message}"));
     step.mark(ConditionType::ArtifactOutdated, Truth::True, Reason::NewChart, message);
     let limits = Limits {
@@ -53,48 +57,110 @@ async fn pull(
         file_bytes: context.helm.chart_file_bytes,
         ..Limits::default()
     };
-    let downloaded = found.access.download(&found.url, limits.archive_bytes).await.map_err(Error::Pull)?;
-    let (place, name) = (directory.clone(), found.name.clone());
-    let kept = context.blocking(move |store| keep(store, &downloaded, &limits, &name, &place, &file));
-    let (stored, linked) = kept.await?;
-    if let Err(error) = linked {
+    let downloaded = download(&build.found, limits.archive_bytes).await?;
+    note(done, &build.found);
+    let (directory, version) = (build.directory.clone(), build.version.clone());
+    let made = context.blocking(move |store| keep(store, &build, downloaded.as_ref(), &limits)).await?;
+    if let Err(error) = made.linked {
         step.event(Event::trace(Reason::SymlinkUpdateFailed, chain(&error)));
     }
+    done.values_files = made.values_files;
     done.url = Some(context.url(&format!("{directory}/{ALIAS}")));
     done.artifact = Some(Artifact {
-        url: context.url(&stored.path),
-        path: stored.path,
-        revision: found.version.clone(),
-        digest: stored.digest.to_string(),
+        url: context.url(&made.stored.path),
+        path: made.stored.path,
+        revision: version,
+        digest: made.stored.digest.to_string(),
         last_update_time: context.now(),
-        size: i64::try_from(stored.size).ok(),
+        size: i64::try_from(made.stored.size).ok(),
         metadata: std::collections::BTreeMap::new(),
     });
-    note(done, found);
     Ok(())
 }
 
-/// Checks that the archive is that of the chart, and stores its bytes as they are. Blocking.
+/// The chart's archive; `None` when its files are here already.
+async fn download(found: &Found, limit: u64) -> Result<Option<Downloaded>, Error> {
+    match &found.place {
+        Place::Source(_) => Ok(None),
+        Place::Address(url, access) => access.download(url, limit).await.map(Some).map_err(Error::Pull),
+        Place::Registry(registry, digest) => {
+            let manifest = registry.manifest(digest).await.map_err(Error::Registry)?;
+            let layer = manifest.layers.iter().find(|layer| layer.media_type == CHART_LAYER);
+            let layer = layer.ok_or_else(|| Error::OtherChart { chart: found.name.clone() })?;
+            registry.layer(layer, limit).await.map(Some).map_err(Error::Registry)
+        }
+    }
+}
+
+/// What was stored.
+struct Made {
+    stored: Stored,
+    linked: Result<(), StoreError>,
+    values_files: Vec<String>,
+}
+
+/// Stores the archive: as it was downloaded, or packaged anew. Blocking.
 fn keep(
     store: &dyn Store,
+    build: &Build,
+    downloaded: Option<&Downloaded>,
+    limits: &Limits,
+) -> Result<Made, Error> {
+    let failed = |error| Error::Store(Arc::new(error));
+    let io = |source| failed(StoreError::Io { action: "write", path: build.file.as_str().into(), source });
+    let (bytes, values_files) = match (downloaded, &build.found.place) {
+        (Some(downloaded), _) => from_archive(build, downloaded, limits)?,
+        (None, Place::Source(loaded)) => {
+            let read = |name: &str| {
+                let path = TreePath::new(name.trim_start_matches('/')).map_err(|error| error.to_string())?;
+                match loaded.tree.read(&path) {
+                    Ok(bytes) => Ok(Some(bytes.into_owned())),
+                    Err(ferrite_tree::Error::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error.to_string()),
+                }
+            };
+            repackaged(build, &loaded.chart, read)?
+        }
+        (None, _) => return Err(Error::OtherChart { chart: build.found.name.clone() }),
+    };
+    let mut pending = store.create(&build.directory, &build.file).map_err(failed)?;
+    pending.write_all(&bytes).map_err(io)?;
+    let stored = pending.commit().map_err(failed)?;
+    Ok(Made { stored, linked: store.link(&build.directory, ALIAS, &build.file), values_files })
+}
+
+/// Checks that the archive is that of the chart; its bytes stay as they are unless values are merged into it.
+fn from_archive(
+    build: &Build,
     downloaded: &Downloaded,
     limits: &Limits,
-    chart: &str,
-    directory: &ObjectDirectory,
-    file: &str,
-) -> Result<(Stored, Result<(), StoreError>), Error> {
-    let failed = |error| Error::Store(Arc::new(error));
-    let io = |source| failed(StoreError::Io { action: "write", path: file.into(), source });
+) -> Result<(Vec<u8>, Vec<String>), Error> {
+    let io = |source: io::Error| Error::Package(source.to_string());
     let mut source = &downloaded.file;
     source.rewind().map_err(io)?;
     let tree = unpack(source, limits).map_err(Error::Archive)?;
-    let wanted = format!("{chart}/Chart.yaml");
+    let wanted = format!("{}/Chart.yaml", build.found.name);
     if !tree.files().any(|(path, ..)| path == wanted) {
-        return Err(Error::OtherChart { chart: chart.to_owned() });
+        return Err(Error::OtherChart { chart: build.found.name.clone() });
     }
     source.rewind().map_err(io)?;
-    let mut pending = store.create(directory, file).map_err(failed)?;
-    io::copy(&mut source, &mut pending).map_err(io)?;
-    let stored = pending.commit().map_err(failed)?;
-    Ok((stored, store.link(directory, ALIAS, file)))
+    let mut bytes = Vec::with_capacity(usize::try_from(downloaded.size).unwrap_or(0));
+    source.take(limits.archive_bytes).read_to_end(&mut bytes).map_err(io)?;
+    if build.values_files.is_empty() {
+        return Ok((bytes, Vec::new()));
+    }
+    let chart = Chart::from_archive(&bytes).map_err(|error| Error::Package(error.to_string()))?;
+    repackaged(build, &chart, |name| Ok(chart.raw_file(name).map(|file| file.data.to_vec())))
+}
+
+fn repackaged(
+    build: &Build,
+    chart: &Chart,
+    read: impl FnMut(&str) -> Result<Option<Vec<u8>>, String>,
+) -> Result<(Vec<u8>, Vec<String>), Error> {
+    if build.values_files.is_empty() {
+        return Ok((package::package(chart, &build.version, None)?, Vec::new()));
+    }
+    let (values, found) = package::merged_values(&build.values_files, build.ignore_missing, read)?;
+    Ok((package::package(chart, &build.version, Some(&values))?, found))
 }

@@ -6,7 +6,9 @@ use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::{StoreError, UnpackError};
 use ferrite_runtime::{Class, Classify, Interrupted};
 
-use crate::{download::DownloadError, helm_index::IndexError, helm_repository, outcome::SourceError};
+use crate::{
+    download::DownloadError, helm_index::IndexError, helm_repository, oci::OciError, outcome::SourceError,
+};
 
 /// Why a HelmChart is not as its spec asks.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,7 +23,7 @@ pub enum Error {
     #[error("no artifact available for {kind} source '{name}'")]
     NoSourceArtifact {
         /// The kind.
-        kind: &'static str,
+        kind: String,
         /// The name.
         name: String,
     },
@@ -43,6 +45,44 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// `spec.chart` names no chart in the source.
+    #[error("invalid chart reference: '{path}': {problem}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The source's files cannot be read.
+    #[error("failed to open the artifact of the source")]
+    SourceFiles(#[source] UnpackError),
+    /// A dependency is not there.
+    #[error("dependency build error: '{name}': {problem}")]
+    Dependency {
+        /// The dependency.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A values file cannot be used.
+    #[error("values files merge error: '{name}': {problem}")]
+    Values {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The chart's version cannot carry more metadata.
+    #[error("chart metadata patch error: '{version}': {problem}")]
+    Version {
+        /// The version.
+        version: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The chart cannot be packaged.
+    #[error("chart package error: {0}")]
+    Package(String),
     /// The index has no such chart, or the range is none.
     #[error("invalid chart reference: failed to get chart version for remote reference")]
     Reference(#[source] IndexError),
@@ -61,6 +101,9 @@ pub enum Error {
     /// The archive could not be downloaded.
     #[error("chart pull error: failed to download chart for remote reference")]
     Pull(#[source] DownloadError),
+    /// The registry could not be asked, or does not have the chart.
+    #[error("chart pull error: failed to get chart version for remote reference")]
+    Registry(#[source] OciError),
     /// What was downloaded is no archive that may be unpacked.
     #[error("chart pull error: the downloaded chart cannot be used")]
     Archive(#[source] UnpackError),
@@ -96,8 +139,14 @@ impl SourceError for Error {
             | Self::Address { .. }
             | Self::Access(_)
             | Self::Pull(_)
+            | Self::Registry(_)
             | Self::Archive(_)
+            | Self::Path { .. }
+            | Self::SourceFiles(_)
             | Self::OtherChart { .. } => ConditionType::FetchFailed,
+            Self::Dependency { .. } | Self::Values { .. } | Self::Version { .. } | Self::Package(_) => {
+                ConditionType::BuildFailed
+            }
             Self::Stat(_) | Self::Store(_) | Self::Collect(_) => ConditionType::StorageOperationFailed,
             Self::Interrupted(_) => return None,
         })
@@ -107,7 +156,12 @@ impl SourceError for Error {
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Unsupported { .. } | Self::Name { .. } | Self::Reference(_) => Class::Stalled,
+            Self::Unsupported { .. }
+            | Self::Name { .. }
+            | Self::Reference(_)
+            | Self::Path { .. }
+            | Self::Values { .. }
+            | Self::Version { .. } => Class::Stalled,
             Self::Access(error) => error.class(),
             Self::Interrupted(interrupted) => interrupted.class(),
             Self::Source { .. }
@@ -115,8 +169,12 @@ impl Classify for Error {
             | Self::Index(_)
             | Self::Address { .. }
             | Self::Pull(_)
+            | Self::Registry(_)
             | Self::Archive(_)
             | Self::OtherChart { .. }
+            | Self::SourceFiles(_)
+            | Self::Dependency { .. }
+            | Self::Package(_)
             | Self::Stat(_)
             | Self::Store(_)
             | Self::Collect(_) => Class::Retry,
@@ -128,12 +186,19 @@ impl Classify for Error {
             Self::Source { .. } => Reason::SourceUnavailable,
             Self::NoSourceArtifact { .. } => Reason::NoSourceArtifact,
             Self::Unsupported { reason, .. } => *reason,
-            Self::Name { .. } | Self::Reference(_) => Reason::InvalidChartReference,
+            Self::Name { .. } | Self::Reference(_) | Self::Path { .. } => Reason::InvalidChartReference,
+            Self::SourceFiles(_) => Reason::ReadOperationFailed,
+            Self::Dependency { .. } => Reason::DependencyBuildError,
+            Self::Values { .. } => Reason::ValuesFilesError,
+            Self::Version { .. } => Reason::MetadataPatchError,
+            Self::Package(_) => Reason::ChartPackageError,
             Self::Access(error) => return error.reason(),
+            Self::Registry(OciError::Refused { .. }) => Reason::AuthenticationFailed,
             Self::Pull(error) if error.is_authentication() => Reason::AuthenticationFailed,
             Self::Index(_)
             | Self::Address { .. }
             | Self::Pull(_)
+            | Self::Registry(_)
             | Self::Archive(_)
             | Self::OtherChart { .. } => Reason::ChartPullError,
             Self::Stat(_) => Reason::StatOperationFailed,

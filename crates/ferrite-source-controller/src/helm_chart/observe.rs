@@ -4,19 +4,25 @@ use std::sync::Arc;
 
 use ferrite_api::{
     Artifact, Reason,
-    source::{ChartSourceKind, HelmChart, HelmRepository},
+    source::{ChartSourceKind, GitRepository, HelmChart, HelmRepository},
 };
-use ferrite_artifact::Health;
+use ferrite_artifact::{Digest, Health, Limits, unpack};
+use ferrite_helm::Chart;
 use ferrite_runtime::Progress;
-use kube::{Api, ResourceExt as _};
+use ferrite_semver::Version;
+use ferrite_tree::MemoryTree;
+use kube::{Api, ResourceExt as _, core::NamespaceResourceScope};
 use reqwest::Url;
+use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::{Error, package};
 use crate::{
     context::{Context, api_message},
     download::Access,
     helm_index::Index,
-    helm_repository, storage,
+    helm_repository,
+    oci::Registry,
+    storage,
 };
 
 /// Everything that decides what is to be done.
@@ -37,12 +43,33 @@ pub struct Found {
     pub(crate) name: String,
     /// Its version.
     pub(crate) version: String,
-    /// The address of its archive.
-    pub(crate) url: Url,
-    /// What the repository's Secrets give.
-    pub(crate) access: Arc<Access>,
-    /// The revision of the index.
+    /// Where its files are.
+    pub(crate) place: Place,
+    /// The revision of the source's artifact; of a registry the version again.
     pub(crate) source_revision: String,
+}
+
+/// Where a chart's files are.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// An archive over HTTP, and what the repository's Secrets give for it.
+    Address(Url, Arc<Access>),
+    /// A layer in a registry.
+    Registry(Arc<Registry>, Digest),
+    /// In memory, out of a source's artifact, with the files beside it.
+    Source(Arc<Loaded>),
+}
+
+/// A chart out of a source's artifact.
+pub(crate) struct Loaded {
+    pub(crate) chart: Chart,
+    pub(crate) tree: MemoryTree,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({} {})", self.chart.name(), self.chart.metadata.version)
+    }
 }
 
 pub(super) async fn observe(
@@ -52,7 +79,7 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let stored = storage::look(context, chart, artifact_of(chart), step).await;
     let stored = stored.map_err(|error| Error::Stat(Arc::new(error)))?;
-    let found = match find(context, chart).await {
+    let found = match find(context, chart, step).await {
         Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
         found => found,
     };
@@ -63,25 +90,43 @@ pub(super) fn artifact_of(chart: &HelmChart) -> Option<&Artifact> {
     chart.status.as_ref()?.artifact.as_ref()
 }
 
-async fn find(context: &Context, chart: &HelmChart) -> Result<Found, Error> {
+async fn find(context: &Context, chart: &HelmChart, step: &Progress) -> Result<Found, Error> {
     supported(chart)?;
+    match chart.spec.source_ref.kind {
+        ChartSourceKind::GitRepository => in_repository(context, chart).await,
+        ChartSourceKind::HelmRepository | ChartSourceKind::Bucket => {
+            let name = &chart.spec.chart;
+            if !is_name(name) {
+                return Err(Error::Name { name: name.chars().take(256).collect() });
+            }
+            let repository: HelmRepository = source(context, chart).await?;
+            if helm_repository::is_oci(&repository) {
+                // A registry that does not answer must not keep a worker from the others.
+                step.wait(in_registry(context, chart, &repository)).await?
+            } else {
+                in_index(context, chart, repository).await
+            }
+        }
+    }
+}
+
+/// The source that the chart names.
+async fn source<K>(context: &Context, chart: &HelmChart) -> Result<K, Error>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = context.api(&chart.namespace().unwrap_or_default());
+    let found = api.get(&chart.spec.source_ref.name).await;
+    found.map_err(|error| Error::Source { problem: api_message(&error) })
+}
+
+async fn in_index(context: &Context, chart: &HelmChart, repository: HelmRepository) -> Result<Found, Error> {
     let spec = &chart.spec;
-    if !is_name(&spec.chart) {
-        return Err(Error::Name { name: spec.chart.chars().take(256).collect() });
-    }
-    let api: Api<HelmRepository> = context.api(&chart.namespace().unwrap_or_default());
-    let repository = api
-        .get(&spec.source_ref.name)
-        .await
-        .map_err(|error| Error::Source { problem: api_message(&error) })?;
-    if helm_repository::is_oci(&repository) {
-        return Err(Error::Unsupported {
-            field: "a HelmRepository of type 'oci'",
-            help: "use an OCIRepository, or a repository with an index",
-            reason: Reason::UnsupportedSourceKind,
-        });
-    }
-    let artifact = stored_index(context, &repository).await?;
+    let artifact = repository.status.as_ref().and_then(|status| status.artifact.clone());
+    let artifact = stored_artifact(context, &repository, artifact).await?;
     let base = helm_repository::base_url(&repository).map_err(Error::Access)?;
     let access = helm_repository::access(context, &repository, &base).await.map_err(Error::Access)?;
     let (name, wanted) = (spec.chart.clone(), spec.version().to_owned());
@@ -98,8 +143,52 @@ async fn find(context: &Context, chart: &HelmChart) -> Result<Found, Error> {
     Ok(Found {
         name: one.name,
         version: one.version,
-        url,
-        access: Arc::new(access),
+        place: Place::Address(url, Arc::new(access)),
+        source_revision: artifact.revision,
+    })
+}
+
+/// A chart of a registry: `<url>/<chart>`, whose tags are its versions.
+async fn in_registry(
+    context: &Context,
+    chart: &HelmChart,
+    repository: &HelmRepository,
+) -> Result<Found, Error> {
+    let registry =
+        helm_repository::registry(context, repository, &chart.spec.chart).await.map_err(Error::Access)?;
+    let wanted = chart.spec.version();
+    let exact = Version::parse_full(wanted).is_ok();
+    let version = if exact {
+        wanted.to_owned()
+    } else {
+        let tags = registry.tags().await.map_err(Error::Registry)?;
+        let index = Index::of_versions(&chart.spec.chart, tags.iter().map(|tag| tag.replace('_', "+")));
+        index.get(&chart.spec.chart, wanted).map_err(Error::Reference)?.version.clone()
+    };
+    let digest = registry.digest(&version.replace('+', "_")).await.map_err(Error::Registry)?;
+    let name = chart.spec.chart.rsplit('/').next().unwrap_or_default().to_owned();
+    let source_revision = version.clone();
+    Ok(Found { name, version, place: Place::Registry(Arc::new(registry), digest), source_revision })
+}
+
+/// A chart in the files of a GitRepository.
+async fn in_repository(context: &Context, chart: &HelmChart) -> Result<Found, Error> {
+    let repository: GitRepository = source(context, chart).await?;
+    let artifact = repository.status.as_ref().and_then(|status| status.artifact.clone());
+    let artifact = stored_artifact(context, &repository, artifact).await?;
+    let (path, place) = (chart.spec.chart.clone(), artifact.path.clone());
+    let loaded = context.blocking(move |store| {
+        let file = store.open(&place).map_err(|error| Error::Stat(Arc::new(error)))?;
+        let file = file.ok_or_else(|| missing(&repository))?;
+        let tree = unpack(file, &Limits::default()).map_err(Error::SourceFiles)?;
+        let chart = package::load(&tree, &path)?;
+        Ok::<_, Error>(Loaded { chart, tree })
+    });
+    let loaded = loaded.await?;
+    Ok(Found {
+        name: loaded.chart.metadata.name.clone(),
+        version: loaded.chart.metadata.version.clone(),
+        place: Place::Source(Arc::new(loaded)),
         source_revision: artifact.revision,
     })
 }
@@ -108,26 +197,13 @@ async fn find(context: &Context, chart: &HelmChart) -> Result<Found, Error> {
 fn supported(chart: &HelmChart) -> Result<(), Error> {
     let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
     let spec = &chart.spec;
-    let kind = Reason::UnsupportedSourceKind;
-    match spec.source_ref.kind {
-        ChartSourceKind::HelmRepository => {}
-        ChartSourceKind::GitRepository => {
-            return refuse("a chart in a GitRepository", "publish it to a Helm repository", kind);
-        }
-        ChartSourceKind::Bucket => {
-            return refuse("a chart in a Bucket", "publish it to a Helm repository", kind);
-        }
+    if spec.source_ref.kind == ChartSourceKind::Bucket {
+        let help = "publish it to a Helm repository";
+        return refuse("a chart in a Bucket", help, Reason::UnsupportedSourceKind);
     }
     if spec.verify.is_some() {
         let help = "nothing is fetched unverified; remove spec.verify to fetch without it";
         return refuse("spec.verify", help, Reason::ChartVerificationError);
-    }
-    if !matches!(spec.values_files().as_slice(), [] | ["values.yaml"]) {
-        return refuse(
-            "spec.valuesFiles",
-            "give the values to the release instead",
-            Reason::ValuesFilesError,
-        );
     }
     Ok(())
 }
@@ -150,19 +226,22 @@ fn is_name(name: &str) -> bool {
     before.is_some()
 }
 
-/// The repository's artifact, when it is in the storage.
-async fn stored_index(context: &Context, repository: &HelmRepository) -> Result<Artifact, Error> {
-    let artifact = repository.status.as_ref().and_then(|status| status.artifact.clone());
-    let artifact = artifact.filter(|artifact| storage::is_own(artifact, repository));
-    let artifact = artifact.ok_or_else(|| missing(repository))?;
+/// The source's artifact, when it is in the storage.
+async fn stored_artifact<K: kube::Resource<DynamicType = ()>>(
+    context: &Context,
+    source: &K,
+    artifact: Option<Artifact>,
+) -> Result<Artifact, Error> {
+    let artifact =
+        artifact.filter(|artifact| storage::is_own(artifact, source)).ok_or_else(|| missing(source))?;
     match context.check(&artifact).await.map_err(|error| Error::Stat(Arc::new(error)))? {
         Health::Good => Ok(artifact),
-        Health::Missing | Health::Corrupt => Err(missing(repository)),
+        Health::Missing | Health::Corrupt => Err(missing(source)),
     }
 }
 
-fn missing(repository: &HelmRepository) -> Error {
-    Error::NoSourceArtifact { kind: "HelmRepository", name: repository.name_any() }
+fn missing<K: kube::Resource<DynamicType = ()>>(source: &K) -> Error {
+    Error::NoSourceArtifact { kind: K::kind(&()).into_owned(), name: source.name_any() }
 }
 
 /// The address of an archive, relative to that of the repository, whose query it takes over.

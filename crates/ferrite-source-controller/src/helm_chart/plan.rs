@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use ferrite_api::{Artifact, source::HelmChart};
+use ferrite_api::{
+    Artifact,
+    source::{HelmChart, ReconcileStrategy},
+};
 use ferrite_artifact::{Health, ObjectDirectory};
+use ferrite_semver::Version;
 
 use super::{
     Error, Observed,
-    observe::{Found, artifact_of},
+    observe::{Found, Place, artifact_of},
 };
 use crate::storage::{self, Before};
 
@@ -29,23 +33,35 @@ pub enum Next {
     /// The artifact is the version that is meant.
     Keep {
         /// The artifact at the address where it is served now.
-        artifact: Artifact,
+        artifact: Box<Artifact>,
         /// The address that does not change with the version.
         url: String,
         /// The version and where it was found.
         found: Found,
+        /// Values files as found for the artifact.
+        values_files: Vec<String>,
     },
-    /// Download and store it.
-    Pull {
-        /// The version and where it is.
-        found: Found,
-        /// Where it goes.
-        directory: ObjectDirectory,
-        /// The name of the file.
-        file: String,
-    },
+    /// Download or package it, and store it.
+    Build(Box<Build>),
     /// Nothing can be done.
     Fail(Error),
+}
+
+/// How an artifact is made.
+#[derive(Debug)]
+pub struct Build {
+    /// The chart and where it is.
+    pub(crate) found: Found,
+    /// The version the archive gets: the chart's own, perhaps with metadata.
+    pub(crate) version: String,
+    /// Files that are merged into the chart's values, in order; empty for the chart's own values.
+    pub(crate) values_files: Vec<String>,
+    /// Whether a values file may be missing.
+    pub(crate) ignore_missing: bool,
+    /// Where it goes.
+    pub(crate) directory: ObjectDirectory,
+    /// The name of the file.
+    pub(crate) file: String,
 }
 
 pub(super) fn plan(chart: &HelmChart, observed: &Observed) -> Plan {
@@ -55,31 +71,77 @@ pub(super) fn plan(chart: &HelmChart, observed: &Observed) -> Plan {
     let next = match (&observed.found, directory) {
         (Err(error), _) => Next::Fail(error.clone()),
         (Ok(_), Err(error)) => Next::Fail(Error::Store(Arc::new(error))),
-        (Ok(found), Ok(directory)) => {
-            let stored = artifact.filter(|_| observed.stored == Some(Health::Good));
-            match stored.filter(|stored| is_current(chart, stored, found)) {
-                Some(stored) => Next::Keep {
-                    artifact: Artifact {
-                        url: format!("{}{}", observed.url_of, stored.path),
-                        ..stored.clone()
-                    },
-                    url: format!("{}{directory}/{ALIAS}", observed.url_of),
-                    found: found.clone(),
-                },
-                None => {
-                    let file = format!("{}-{}.tgz", found.name, found.version);
-                    Next::Pull { found: found.clone(), directory, file }
-                }
-            }
-        }
+        (Ok(found), Ok(directory)) => decide(chart, observed, found, directory),
     };
     Plan { before, next }
 }
 
+fn decide(chart: &HelmChart, observed: &Observed, found: &Found, directory: ObjectDirectory) -> Next {
+    let values_files = values_files(chart, found);
+    let version = match version(chart, found, !values_files.is_empty()) {
+        Ok(version) => version,
+        Err(error) => return Next::Fail(error),
+    };
+    let stored = artifact_of(chart).filter(|_| observed.stored == Some(Health::Good));
+    match stored.filter(|stored| is_current(chart, stored, found, &version)) {
+        Some(stored) => Next::Keep {
+            artifact: Box::new(Artifact {
+                url: format!("{}{}", observed.url_of, stored.path),
+                ..stored.clone()
+            }),
+            url: format!("{}{directory}/{ALIAS}", observed.url_of),
+            found: found.clone(),
+            values_files: chart.status.as_ref().map(|s| s.observed_values_files.clone()).unwrap_or_default(),
+        },
+        None => Next::Build(Box::new(Build {
+            found: found.clone(),
+            file: format!("{}-{version}.tgz", found.name),
+            version,
+            values_files,
+            ignore_missing: chart.spec.ignore_missing_values_files,
+            directory,
+        })),
+    }
+}
+
+/// The files to merge; the chart's own `values.yaml` alone needs no merging.
+fn values_files(chart: &HelmChart, found: &Found) -> Vec<String> {
+    match (chart.spec.values_files().as_slice(), &found.place) {
+        (["values.yaml"], Place::Address(..) | Place::Registry(..)) => Vec::new(),
+        (names, _) => names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// The chart's version with the metadata that tells what it was packaged of.
+fn version(chart: &HelmChart, found: &Found, merges: bool) -> Result<String, Error> {
+    let generation = chart.metadata.generation.unwrap_or_default();
+    let is_source = matches!(found.place, Place::Source(_));
+    let revision = (is_source && chart.spec.reconcile_strategy == ReconcileStrategy::Revision)
+        .then(|| short(&found.source_revision));
+    let metadata = match (revision, merges) {
+        (None, false) => return Ok(found.version.clone()),
+        (None, true) => generation.to_string(),
+        (Some(revision), false) => revision,
+        (Some(revision), true) => format!("{revision}.{generation}"),
+    };
+    let plain = found.version.split_once('+').map_or(found.version.as_str(), |(plain, _)| plain);
+    let version = format!("{plain}+{metadata}");
+    match Version::parse(&version) {
+        Ok(_) => Ok(version),
+        Err(error) => Err(Error::Version { version, problem: error.to_string() }),
+    }
+}
+
+/// The first twelve characters of a revision's digest.
+fn short(revision: &str) -> String {
+    let digest = revision.rsplit_once(':').map_or(revision, |(_, digest)| digest);
+    digest.chars().take(12).collect()
+}
+
 /// Whether the artifact is of the chart and version, and of this generation of the spec.
-fn is_current(chart: &HelmChart, stored: &Artifact, found: &Found) -> bool {
+fn is_current(chart: &HelmChart, stored: &Artifact, found: &Found, version: &str) -> bool {
     let status = chart.status.as_ref();
-    stored.revision == found.version
+    stored.revision == version
         && status.and_then(|status| status.observed_chart_name.as_ref()) == Some(&found.name)
         && status.and_then(|status| status.observed_generation) == chart.metadata.generation
 }

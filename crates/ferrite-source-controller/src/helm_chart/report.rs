@@ -2,7 +2,7 @@
 
 use ferrite_api::{
     ConditionType, Reason,
-    source::{HelmChart, HelmChartStatus},
+    source::{ChartSourceKind, HelmChart, HelmChartStatus},
 };
 use ferrite_runtime::{Event, Report, conditions_of};
 
@@ -28,18 +28,18 @@ pub(super) fn report(
         (Some(error), _) => outcome::fail(error, &mut conditions, &mut events),
         (None, None) => {}
         (None, Some(artifact)) => {
-            let name = done.chart.as_deref().unwrap_or(&chart.spec.chart);
-            let message = format!("pulled '{name}' chart with version '{}'", artifact.revision);
+            let (reason, message) = sentence(chart, done, &artifact.revision);
             conditions.delete(ConditionType::SourceVerified);
-            outcome::succeed(&mut conditions, Reason::ChartPullSucceeded, message.clone());
-            let words = (Reason::ChartPullSucceeded, Reason::ChartPullSucceeded);
+            outcome::succeed(&mut conditions, reason, message.clone());
+            let words = (reason, reason);
             let previous = done.started.previous_digest.as_ref();
             events.extend(outcome::news(artifact, previous, recovered, words, message));
             status.artifact = Some(artifact.clone());
             status.url.clone_from(&done.url);
             status.observed_chart_name.clone_from(&done.chart);
             status.observed_source_artifact_revision.clone_from(&done.source_revision);
-            status.observed_values_files.clear();
+            let shows_files = chart.spec.ignore_missing_values_files;
+            status.observed_values_files = if shows_files { done.values_files.clone() } else { Vec::new() };
         }
     }
     if outcome::is_handled(failure) {
@@ -47,4 +47,25 @@ pub(super) fn report(
     }
     status.conditions = conditions.into_vec();
     Report { status, events, requeue: outcome::requeue(chart.spec.interval.to_std(), failure) }
+}
+
+/// What was done, or what the condition says of when it was done.
+fn sentence(chart: &HelmChart, done: &Done, version: &str) -> (Reason, String) {
+    let name = done.chart.as_deref().unwrap_or(&chart.spec.chart);
+    let is_source = chart.spec.source_ref.kind != ChartSourceKind::HelmRepository;
+    let files = chart.spec.values_files();
+    let merges = !files.is_empty() && (is_source || files != ["values.yaml"]);
+    if !is_source && !merges {
+        return (Reason::ChartPullSucceeded, format!("pulled '{name}' chart with version '{version}'"));
+    }
+    let mut message = format!("packaged '{name}' chart with version '{version}'");
+    if merges {
+        let merged = if chart.spec.ignore_missing_values_files {
+            done.values_files.join(" ")
+        } else {
+            files.join(" ")
+        };
+        message.push_str(&format!(" and merged values files [{merged}]"));
+    }
+    (Reason::ChartPackageSucceeded, message)
 }

@@ -29,6 +29,8 @@ fn package(name: &str, version: &str) -> Vec<u8> {
     let items = vec![
         file(format!("{name}/Chart.yaml"), text),
         file(format!("{name}/templates/app.yaml"), "kind: ConfigMap\n".to_owned()),
+        file(format!("{name}/values.yaml"), "a: 1\nb: {c: 2}\n".to_owned()),
+        file(format!("{name}/values-prod.yaml"), "b: {c: 3}\n".to_owned()),
     ];
     let mut out = Vec::new();
     let read = |content: &String| Ok::<_, io::Error>(content.clone().into_bytes());
@@ -145,15 +147,17 @@ async fn what_no_index_can_give_stalls_until_the_index_changes() {
         failed(&after, "InvalidChartReference", message);
         assert_eq!(after.report.requeue, Requeue::Never);
     }
-    let unsupported = json!({"sourceRef": {"kind": "GitRepository", "name": "app"}});
-    let after = charts.reconcile(&charts.chart(&unsupported)).await;
-    failed(
-        &after,
-        "UnsupportedSourceKind",
-        "a chart in a GitRepository is not supported by this controller yet",
-    );
-    let after = charts.reconcile(&charts.chart(&json!({"valuesFiles": ["values-prod.yaml"]}))).await;
-    failed(&after, "ValuesFilesError", "spec.valuesFiles is not supported by this controller yet");
+    let after =
+        charts.reconcile(&charts.chart(&json!({"sourceRef": {"kind": "Bucket", "name": "app"}}))).await;
+    failed(&after, "UnsupportedSourceKind", "a chart in a Bucket is not supported by this controller yet");
+    let after = charts.reconcile(&charts.chart(&json!({"verify": {"provider": "cosign"}}))).await;
+    failed(&after, "ChartVerificationError", "spec.verify is not supported by this controller yet");
+    let after = charts.reconcile(&charts.chart(&json!({"valuesFiles": ["values-none.yaml"]}))).await;
+    let message = "False ValuesFilesError values files merge error: 'values-none.yaml': no values file found";
+    let shown = condition(&after.report.status.conditions, "Ready");
+    assert!(shown.starts_with(message), "{shown}");
+    assert_eq!(condition(&after.report.status.conditions, "BuildFailed"), shown.replacen("False", "True", 1));
+    assert_eq!(after.report.requeue, Requeue::Never);
 }
 
 #[tokio::test]
@@ -204,4 +208,130 @@ async fn a_repository_without_artifact_is_waited_for() {
     let after = charts.reconcile(&charts.chart(&json!({}))).await;
     failed(&after, "NoSourceArtifact", "no artifact available for HelmRepository source 'charts'");
     assert_eq!(after.report.requeue, Requeue::Backoff);
+}
+
+impl Charts {
+    /// A text file of a stored artifact.
+    fn text(&self, after: &After<HelmCharts>, path: &str) -> String {
+        let artifact = after.report.status.artifact.as_ref().unwrap();
+        let file = fs_err::File::open(self.world.place(artifact)).unwrap();
+        let tree = ferrite_artifact::unpack(file, &ferrite_artifact::Limits::default()).unwrap();
+        let (_, bytes, _) = tree.files().find(|(name, ..)| *name == path).unwrap();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    /// Stores an artifact of a GitRepository `app` and puts the object beside it.
+    fn commit(&self, hash: &str, files: &[(&str, &str)]) {
+        use ferrite_artifact::ObjectDirectory;
+        let items = files.iter().map(|(path, content)| Item {
+            path: (*path).to_owned(),
+            kind: ItemKind::File { executable: false },
+            content: (*content).to_owned(),
+        });
+        let directory = ObjectDirectory::new("GitRepository", "default", "app").unwrap();
+        let store = &self.charts.context.store;
+        let mut pending = store.create(&directory, &format!("{hash}.tar.gz")).unwrap();
+        let read = |content: &String| Ok::<_, io::Error>(content.clone().into_bytes());
+        archive(items.collect(), &Rules::none(), Bounds::default(), read, &mut pending).unwrap();
+        let stored = pending.commit().unwrap();
+        let object = json!({
+            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+            "metadata": {"name": "app", "namespace": "default"},
+            "spec": {"url": "https://git.test/app", "interval": "1h"},
+            "status": {"artifact": {"path": stored.path, "url": "http://storage.test/x", "digest": stored.digest.to_string(),
+                "revision": format!("main@sha1:{hash}"), "lastUpdateTime": "2026-01-01T00:00:00Z"}},
+        });
+        self.world.put("gitrepositories/app", object);
+    }
+}
+
+#[tokio::test]
+async fn values_files_are_merged_into_a_pulled_chart() {
+    let charts = Charts::new().await;
+    let spec = json!({"valuesFiles": ["values.yaml", "none.yaml", "values-prod.yaml"], "ignoreMissingValuesFiles": true});
+    let after = charts.reconcile(&charts.chart(&spec)).await;
+    let status = &after.report.status;
+    assert_eq!(status.artifact.as_ref().unwrap().revision, "1.2.0+1");
+    assert_eq!(status.artifact.as_ref().unwrap().path, "helmchart/default/default-app/app-1.2.0+1.tgz");
+    assert_eq!(status.observed_values_files, ["values.yaml", "values-prod.yaml"]);
+    let message =
+        "packaged 'app' chart with version '1.2.0+1' and merged values files [values.yaml values-prod.yaml]";
+    assert_eq!(condition(&status.conditions, "Ready"), format!("True ChartPackageSucceeded {message}"));
+    assert_eq!(charts.text(&after, "app/values.yaml"), "a: 1\nb:\n  c: 3\n");
+    assert!(charts.text(&after, "app/Chart.yaml").contains("version: 1.2.0+1\n"));
+    assert_eq!(charts.reconcile(&after.object).await.report.status, *status);
+}
+
+#[tokio::test]
+async fn a_chart_in_a_git_repository_is_packaged() {
+    let charts = Charts::new().await;
+    let chart = "apiVersion: v2\nname: web\nversion: 0.1.0\n";
+    let files =
+        [("charts/web/Chart.yaml", chart), ("charts/web/values.yaml", "a: 1\n"), ("prod.yaml", "a: 2\n")];
+    charts.commit("aaaaaaaaaaaaaaaa", &files);
+    let source = json!({"kind": "GitRepository", "name": "app"});
+    let first = charts.reconcile(&charts.chart(&json!({"chart": "./charts/web", "sourceRef": source}))).await;
+    let message = "ChartPackageSucceeded packaged 'web' chart with version '0.1.0'";
+    assert_eq!(condition(&first.report.status.conditions, "Ready"), format!("True {message}"));
+    assert_eq!(first.events(), [format!("Info {message}")]);
+    let seen = first.report.status.observed_source_artifact_revision.as_deref();
+    assert_eq!(seen, Some("main@sha1:aaaaaaaaaaaaaaaa"));
+
+    // By default another commit of the same version changes nothing.
+    let files =
+        [("charts/web/Chart.yaml", chart), ("charts/web/values.yaml", "a: 9\n"), ("prod.yaml", "a: 2\n")];
+    charts.commit("bbbbbbbbbbbbbbbb", &files);
+    let second = charts.reconcile(&first.object).await;
+    assert_eq!(second.report.status.artifact, first.report.status.artifact);
+
+    let by_revision =
+        json!({"reconcileStrategy": "Revision", "valuesFiles": ["charts/web/values.yaml", "prod.yaml"]});
+    let third = charts.reconcile(&changed(&second.object, &by_revision)).await;
+    assert_eq!(third.report.status.artifact.as_ref().unwrap().revision, "0.1.0+bbbbbbbbbbbb.2");
+    assert_eq!(charts.text(&third, "web/values.yaml"), "a: 2\n");
+
+    let missing = charts.reconcile(&changed(&third.object, &json!({"chart": "./charts/none"}))).await;
+    failed(
+        &missing,
+        "InvalidChartReference",
+        "invalid chart reference: './charts/none': no such file or directory",
+    );
+    let outside =
+        charts.reconcile(&changed(&third.object, &json!({"valuesFiles": ["../../etc/passwd"]}))).await;
+    let shown = condition(&outside.report.status.conditions, "BuildFailed");
+    assert!(
+        shown.starts_with("True ValuesFilesError values files merge error: '../../etc/passwd'"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_chart_of_a_registry_is_pulled() {
+    let charts = Charts::new().await;
+    let registry = ferrite_testkit::RegistryServer::start().await.unwrap();
+    registry.protect("reader", "canary");
+    let layer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    for version in ["1.0.0", "1.1.0+build", "2.0.0-rc.1"] {
+        let tag = version.replace('+', "_");
+        registry.push("charts/app", &tag, &[(layer, &package("app", version))], &[]);
+    }
+    let repository = json!({
+        "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository",
+        "metadata": {"name": "charts", "namespace": "default"},
+        "spec": {"url": registry.url("charts"), "type": "oci", "secretRef": {"name": "login"}},
+    });
+    charts.world.put("helmrepositories/charts", repository);
+    charts.world.secret("login", &[("username", "reader"), ("password", "wrong")]);
+    let refused = charts.reconcile(&charts.chart(&json!({}))).await;
+    failed(&refused, "AuthenticationFailed", "failed to configure the client of the Helm repository");
+    charts.world.secret("login", &[("username", "reader"), ("password", "canary")]);
+    let after = charts.reconcile(&charts.chart(&json!({"version": "1.x"}))).await;
+    let artifact = after.report.status.artifact.as_ref().unwrap();
+    assert_eq!(artifact.revision, "1.1.0+build");
+    assert_eq!(fs_err::read(charts.world.place(artifact)).unwrap(), package("app", "1.1.0+build"));
+    assert_eq!(charts.reconcile(&after.object).await.report.status, after.report.status);
+    let exact = charts.reconcile(&changed(&after.object, &json!({"version": "1.0.0"}))).await;
+    assert_eq!(exact.report.status.artifact.as_ref().unwrap().revision, "1.0.0");
+    let none = charts.reconcile(&changed(&after.object, &json!({"version": "9.0.0"}))).await;
+    failed(&none, "ChartPullError", "chart pull error: failed to get chart version for remote reference: '");
 }

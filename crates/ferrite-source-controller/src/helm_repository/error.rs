@@ -7,7 +7,8 @@ use ferrite_artifact::StoreError;
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 
 use crate::{
-    credentials::CredentialsError, download::DownloadError, helm_index::IndexError, outcome::SourceError,
+    credentials::CredentialsError, download::DownloadError, helm_index::IndexError, oci::OciError,
+    outcome::SourceError,
 };
 
 /// Why a HelmRepository is not as its spec asks.
@@ -33,6 +34,9 @@ pub enum Error {
     /// The index could not be downloaded.
     #[error("failed to fetch Helm repository index")]
     Fetch(#[source] DownloadError),
+    /// The registry could not be asked.
+    #[error("failed to log in to the registry")]
+    Registry(#[source] OciError),
     /// The index cannot be used.
     #[error("failed to load Helm repository from index YAML")]
     Index(#[source] IndexError),
@@ -57,6 +61,7 @@ impl SourceError for Error {
             | Self::Secret { .. }
             | Self::Credentials(_)
             | Self::Fetch(_)
+            | Self::Registry(_)
             | Self::Index(_) => ConditionType::FetchFailed,
             Self::Stat(_) | Self::Store(_) | Self::Collect(_) => ConditionType::StorageOperationFailed,
             Self::Interrupted(_) => return None,
@@ -72,6 +77,7 @@ impl Classify for Error {
             Self::Secret { .. }
             | Self::Credentials(_)
             | Self::Fetch(_)
+            | Self::Registry(_)
             | Self::Index(_)
             | Self::Stat(_)
             | Self::Store(_)
@@ -83,7 +89,8 @@ impl Classify for Error {
         let reason = match self {
             Self::Url { .. } => Reason::UrlInvalid,
             Self::Secret { .. } | Self::Credentials(_) => Reason::AuthenticationFailed,
-            Self::Fetch(_) => Reason::Failed,
+            Self::Registry(OciError::Refused { .. }) => Reason::AuthenticationFailed,
+            Self::Fetch(_) | Self::Registry(_) => Reason::Failed,
             Self::Index(_) => Reason::IndexationFailed,
             Self::Stat(_) => Reason::StatOperationFailed,
             Self::Store(_) => Reason::ArchiveOperationFailed,

@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     credentials,
     download::{Access, Downloaded},
+    oci::{Keychain, OciError, Registry, Repository},
     storage,
 };
 
@@ -84,6 +85,48 @@ pub(crate) fn base_url(repository: &HelmRepository) -> Result<Url, Error> {
     let path = format!("{}/", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
+}
+
+/// The registry that holds a chart of a repository of type `oci`.
+pub(crate) async fn registry(
+    context: &Context,
+    repository: &HelmRepository,
+    chart: &str,
+) -> Result<Registry, Error> {
+    let spec = &repository.spec;
+    let url = format!("{}/{chart}", spec.url.trim_end_matches('/'));
+    let wrong = |error: OciError| Error::Url { problem: error.to_string() };
+    let place = Repository::parse(&url).map_err(wrong)?;
+    let namespace = repository.namespace().unwrap_or_default();
+    let mut keychain = Keychain::default();
+    let mut access = Access::anonymous(repository.timeout().to_std());
+    if let Some(reference) = &spec.secret_ref {
+        let key = ObjectKey::new(namespace.clone(), &reference.name);
+        let secret = context.secret(&key).await;
+        let secret = secret.map_err(|problem| Error::Secret { secret: key.clone(), problem })?;
+        match secret.data.as_ref().and_then(|data| data.get(".dockerconfigjson")) {
+            Some(config) => {
+                let unreadable = |problem: &str| Error::Secret { secret: key, problem: problem.to_owned() };
+                keychain.add(&config.0).map_err(unreadable)?;
+            }
+            None => {
+                credentials::basic(&mut access, &secret).map_err(Error::Credentials)?;
+                if let Some((username, password)) = access.basic.take() {
+                    keychain.insert(&place, username, password);
+                }
+            }
+        }
+    }
+    match &spec.cert_secret_ref {
+        Some(reference) => {
+            let key = ObjectKey::new(namespace, &reference.name);
+            let secret = context.secret(&key).await;
+            let secret = secret.map_err(|problem| Error::Secret { secret: key, problem })?;
+            credentials::certificates(&mut access, &secret).map_err(Error::Credentials)?;
+        }
+        None => access.insecure = spec.insecure,
+    }
+    Registry::connect(&place, &keychain, &access, spec.insecure).await.map_err(Error::Registry)
 }
 
 /// The credentials and trust that the object's Secrets give; its address's user part counts when they give none.

@@ -60,6 +60,11 @@ impl Keychain {
         Ok(())
     }
 
+    /// Adds a login for the registry of one repository.
+    pub(crate) fn insert(&mut self, repository: &Repository, username: String, password: Redacted<String>) {
+        self.entries.push((repository.host.clone(), Login::Basic { username, password }));
+    }
+
     /// Whether nothing was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
