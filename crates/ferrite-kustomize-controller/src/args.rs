@@ -136,3 +136,59 @@ impl Args {
 
 /// Flux's default of `--requeue-dependency`.
 pub(crate) const REQUEUE_DEPENDENCY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
+        let all = std::iter::once("kustomize-controller").chain(arguments.iter().copied());
+        let args: Args = ferrite_runtime::flags::parse(all.map(OsString::from)).unwrap();
+        let gates = FeatureGates::parse(&args.common.feature_gates, FEATURE_GATES).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        args.into_config(&gates, &environment.collect())
+    }
+
+    #[test]
+    fn without_flags_everything_is_as_in_flux() {
+        assert_eq!(config(&[], &[]), Config::default());
+    }
+
+    #[test]
+    fn the_arguments_of_an_installation_are_understood() {
+        let arguments = [
+            "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
+            "--watch-all-namespaces=true",
+            "--log-level=info",
+            "--log-encoding=json",
+            "--enable-leader-election",
+            "--concurrent=20",
+            "--concurrent-ssa=8",
+            "--requeue-dependency=5s",
+            "--no-remote-bases=true",
+            "--no-cross-namespace-refs=true",
+            "--default-service-account=default",
+            "--override-manager=argocd",
+            "--override-manager=helm",
+            "--custom-apply-stage-kinds=example.com/Tenant",
+            "--feature-gates=DisableStatusPollerCache=true,StrictPostBuildSubstitutions=false,DisableConfigWatchers=true",
+            "--sops-age-secret=age",
+        ];
+        let expect = Config {
+            concurrent: 20,
+            concurrent_ssa: 8,
+            requeue_dependency: Duration::from_secs(5),
+            no_cross_namespace_refs: true,
+            default_service_account: Some("default".to_owned()),
+            override_managers: vec!["argocd".to_owned(), "helm".to_owned()],
+            custom_apply_stage_kinds: "example.com/Tenant".to_owned(),
+            strict_substitutions: false,
+            watch_configs: None,
+            source_controller_host: Some("localhost:9090".to_owned()),
+            ..Config::default()
+        };
+        assert_eq!(config(&arguments, &[("SOURCE_CONTROLLER_LOCALHOST", "localhost:9090")]), expect);
+    }
+}
