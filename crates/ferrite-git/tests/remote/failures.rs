@@ -180,3 +180,52 @@ async fn a_repository_beyond_the_limits_is_refused() {
         }
     }
 }
+
+/// A commit whose root tree has these names, which no Git would write.
+fn commit_names(app: &ferrite_testkit::TestRepository, names: &[&[u8]]) -> ferrite_git::ObjectId {
+    use gix::objs::{Commit, Tree, tree};
+    let repository = gix::open_opts(app.repository().path(), gix::open::Options::isolated()).unwrap();
+    let blob = repository.write_blob(b"x").unwrap().detach();
+    let mode = tree::EntryKind::Blob.into();
+    let entries =
+        names.iter().map(|name| tree::Entry { mode, filename: (*name).into(), oid: blob }).collect();
+    let tree = repository.write_object(Tree { entries }).unwrap().detach();
+    let time = gix::date::Time::new(1_700_000_000, 0);
+    let person = gix::actor::Signature { name: "a".into(), email: "a@example.com".into(), time };
+    let commit = Commit {
+        tree,
+        parents: Default::default(),
+        author: person.clone(),
+        committer: person,
+        encoding: None,
+        message: "hostile".into(),
+        extra_headers: Vec::new(),
+    };
+    let id = repository.write_object(commit).unwrap().detach();
+    app.repository().set_branch("hostile", id).unwrap();
+    id
+}
+
+#[tokio::test]
+async fn names_that_would_leave_the_tree_are_refused() {
+    let git = GitServer::start().await.unwrap();
+    let app = git.repository("app", &[("a", "a")]).unwrap();
+    for (name, problem) in [
+        (&b".."[..], "means another directory"),
+        (b".", "means another directory"),
+        (b".git", "reserved for Git itself"),
+        (b".GIT", "reserved for Git itself"),
+        (b"../x", "holds a separator"),
+        (b"/etc/passwd", "holds a separator"),
+        (b"\xff\xfe", "not UTF-8"),
+    ] {
+        let id = commit_names(&app, &[name]);
+        match checkout(&client(&app.url()), &Reference::branch("hostile")).await {
+            Err(error @ Error::UnsafeEntry { .. }) => {
+                let text = error.to_string();
+                assert!(text.contains(problem) && text.contains(&id.to_string()), "{text}");
+            }
+            other => panic!("{name:?} must be refused, got {other:?}"),
+        }
+    }
+}
