@@ -217,6 +217,12 @@ fn position(index: &Value, bound: usize) -> Result<usize, Error> {
     }
 }
 
+/// The index that is one too large passes Go's own check and fails in `reflect`.
+fn element<'l, T>(items: &'l [T], index: &Value) -> Result<&'l T, Error> {
+    let at = position(index, items.len() + 1)?;
+    items.get(at).ok_or_else(|| Error::plain("reflect: slice index out of range"))
+}
+
 fn index(args: &[Value]) -> Answer {
     let mut item = args[0].clone();
     if matches!(item, Value::Nil) {
@@ -225,8 +231,12 @@ fn index(args: &[Value]) -> Answer {
     for index in &args[1..] {
         item = match &item {
             Value::Nil => return Err(Error::plain("index of nil pointer")),
-            Value::Str(text) | Value::Bytes(text) => Value::Byte(text[position(index, text.len())?]),
-            Value::List(list) => list[position(index, list.len())?].clone(),
+            Value::Str(text) => match text.get(position(index, text.len() + 1)?) {
+                Some(byte) => Value::Byte(*byte),
+                None => return Err(Error::plain("reflect: string index out of range")),
+            },
+            Value::Bytes(bytes) => Value::Byte(*element(bytes, index)?),
+            Value::List(list) => element(list, index)?.clone(),
             Value::Map(map) => {
                 let key = map_key(index)?;
                 match map.get(key) {
@@ -237,7 +247,7 @@ fn index(args: &[Value]) -> Answer {
             }
             Value::Object(object) => {
                 if let Some(list) = object.as_list() {
-                    list[position(index, list.len())?].clone()
+                    element(list, index)?.clone()
                 } else if let Some(entries) = object.as_entries() {
                     let key = map_key(index)?;
                     let found = entries.into_iter().find(|(name, _)| &name[..] == key);

@@ -99,6 +99,16 @@ pub(crate) fn parse_int(text: &str, base: u32) -> Result<i64, IntError> {
     }
 }
 
+/// What `n, _ := strconv.ParseInt(text, 10, 64)` leaves in `n`: the nearest number, or 0 for what is none.
+pub(crate) fn nearest_int(text: &str) -> i64 {
+    match parse_int(text, 10) {
+        Ok(int) => int,
+        Err(IntError::Range) if text.starts_with('-') => i64::MIN,
+        Err(IntError::Range) => i64::MAX,
+        Err(IntError::Syntax) => 0,
+    }
+}
+
 /// `strconv.ParseFloat(text, 64)`: decimal, hexadecimal, infinities; overflow is not a number.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let clean;

@@ -93,6 +93,14 @@ fn errors_read_like_gos() {
             r#"{{ template "x" }}"#,
             r#"template: t:1:12: executing "t" at <{{template "x"}}>: template "x" not defined"#,
         ),
+        (
+            "{{ index .l 2 }}",
+            r#"template: t:1:3: executing "t" at <index .l 2>: error calling index: reflect: slice index out of range"#,
+        ),
+        (
+            "{{ index .l 3 }}",
+            r#"template: t:1:3: executing "t" at <index .l 3>: error calling index: index out of range: 3"#,
+        ),
     ] {
         check(template, DATA, Err(expect));
     }

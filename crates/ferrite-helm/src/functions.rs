@@ -164,12 +164,18 @@ fn templates(functions: &mut Functions) {
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err's argument")]
 pub(crate) fn semver_error(error: ferrite_semver::Error) -> Error {
     Error::plain(match error {
-        ferrite_semver::Error::Version(_) => "invalid semantic version",
-        ferrite_semver::Error::Part { problem, .. } => match problem {
-            p if p.contains("prerelease") => "version segment starts with 0",
-            _ => "invalid semantic version",
-        },
-        ferrite_semver::Error::Constraint(_) => "invalid semantic version",
+        ferrite_semver::Error::Part { problem, .. } if problem.contains("prerelease") => {
+            "version segment starts with 0".to_owned()
+        }
+        ferrite_semver::Error::Part { version, .. } => {
+            let segments = version.trim_start_matches('v').split(['.', '-', '+']);
+            let large = segments.take(3).find(|segment| segment.parse::<u64>().is_err()).unwrap_or_default();
+            let large = go::quote(large.as_bytes());
+            format!("error parsing version segment: strconv.ParseUint: parsing {large}: value out of range")
+        }
+        ferrite_semver::Error::Version(_) | ferrite_semver::Error::Constraint(_) => {
+            "invalid semantic version".to_owned()
+        }
     })
 }
 

@@ -216,8 +216,7 @@ fn globals(child: &go::Map, parent: &go::Map) {
                 match old {
                     None => own.insert(key, go::Value::Map(shallow)),
                     Some(go::Value::Map(old)) => {
-                        // The child's own entries fill what the parent has not, without touching the parent's maps.
-                        let shallow = copy_map(&shallow, false);
+                        // Only the first level is a copy: what the child fills in further down, the parent sees too.
                         tables(&shallow, &old, true);
                         own.insert(key, go::Value::Map(shallow));
                     }

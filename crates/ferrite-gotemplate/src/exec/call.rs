@@ -430,7 +430,7 @@ impl<'a> Exec<'a> {
 fn zero(ty: Ty) -> Value {
     use crate::value::{Elem, List, Map};
     match ty {
-        Ty::Map => Value::Map(Map::new(MapKind::Any)),
+        Ty::Map => Value::Map(Map::new(MapKind::NilAny)),
         Ty::List => Value::List(List::nil(Elem::Any)),
         Ty::Strings => Value::List(List::nil(Elem::Str)),
         Ty::Bytes => Value::Bytes(Str::from("")),

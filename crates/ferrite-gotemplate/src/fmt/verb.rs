@@ -96,9 +96,8 @@ impl<'o> Printer<'o> {
         } else {
             self.text(&value.type_name());
             self.text("=");
-            let flags = std::mem::take(&mut self.flags);
+            // Width and flags still hold.
             self.value(value, 'v');
-            self.flags = flags;
         }
         self.text(")");
     }

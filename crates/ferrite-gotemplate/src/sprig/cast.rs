@@ -16,7 +16,6 @@ pub(super) fn to_int(value: &Value) -> i64 {
             let whole = if fraction.bytes().all(|b| b == b'0') { whole } else { &text };
             strconv::parse_int(whole, 0).unwrap_or(0)
         }
-        Value::Object(object) => object.number().unwrap_or(0),
         _ => 0,
     }
 }
@@ -35,7 +34,6 @@ pub(super) fn to_float(value: &Value) -> f64 {
         Value::Uint64(u) => *u as f64,
         Value::Bool(b) => f64::from(u8::from(*b)),
         Value::Str(text) => strconv::parse_float(&text.to_text()).unwrap_or(0.0),
-        Value::Object(object) => object.number().unwrap_or(0) as f64,
         _ => 0.0,
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn register(functions: &mut Functions) {
         }),
         ("duration", &[Ty::Any], None, |a| {
             let seconds = match &a[0] {
-                Value::Str(text) => crate::strconv::parse_int(&text.to_text(), 10).unwrap_or(0),
+                Value::Str(text) => crate::strconv::nearest_int(&text.to_text()),
                 Value::Int64(seconds) => *seconds,
                 _ => 0,
             };

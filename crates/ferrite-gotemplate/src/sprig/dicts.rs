@@ -15,7 +15,11 @@ pub(super) fn register(functions: &mut Functions) {
         ("dict", &[], Some(Ty::Any), |a| Ok(dict(a))),
         ("get", &[Ty::Map, Ty::Str], None, |a| Ok(map(a, 0).get(text(a, 1)).unwrap_or_else(|| "".into()))),
         ("set", &[Ty::Map, Ty::Str, Ty::Any], None, |a| {
-            map(a, 0).insert(text(a, 1), a[2].clone());
+            let map = map(a, 0);
+            if map.kind().is_nil() {
+                return Err(panic_text("assignment to entry in nil map"));
+            }
+            map.insert(text(a, 1), a[2].clone());
             Ok(a[0].clone())
         }),
         ("unset", &[Ty::Map, Ty::Str], None, |a| {
@@ -86,6 +90,7 @@ fn picked(args: &[Value]) -> Value {
 
 fn merged(args: &[Value], overwrite: bool) -> Answer {
     let target = map(args, 0);
+    let target = if target.kind().is_nil() { new_map() } else { target };
     for i in 1..args.len() {
         merge(&target, &map(args, i), overwrite, 0)?;
     }

@@ -59,7 +59,14 @@ fn b64dec(encoded: &[u8]) -> Value {
     match CODEC.decode(&compact) {
         Ok(bytes) => Value::str(bytes),
         Err(_) => {
-            let at = kept.get(bad_base64(&compact)).map_or(encoded.len(), |(at, _)| *at);
+            let clean =
+                compact.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
+            let at = if clean == compact.len() {
+                // Cut short: Go steps back over what it has of the quantum, line breaks not counted.
+                encoded.len() - clean % 4
+            } else {
+                kept.get(bad_base64(&compact)).map_or(encoded.len(), |(at, _)| *at)
+            };
             format!("illegal base64 data at input byte {at}").into()
         }
     }
@@ -69,10 +76,6 @@ fn b64dec(encoded: &[u8]) -> Value {
 fn bad_base64(text: &[u8]) -> usize {
     let valid = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     let clean = text.iter().take_while(|b| valid(b)).count();
-    if clean == text.len() {
-        // Cut short: the quantum that is not complete.
-        return clean - clean % 4;
-    }
     if text[clean] == b'=' {
         let need = match clean % 4 {
             2 => 2,

@@ -260,7 +260,6 @@ struct Mismatch {
 ///
 /// Go's message.
 pub(super) fn parse(layout: &str, value: &str) -> Result<Time, String> {
-    let quoted = |text: &str| crate::quote(text.as_bytes());
     let describe = |m: Mismatch| match m.message {
         Some(message) => format!("parsing time {}{message}", quoted(value)),
         None => format!(
@@ -302,6 +301,23 @@ pub(super) fn parse(layout: &str, value: &str) -> Result<Time, String> {
         })?;
         rest = tail;
     }
+}
+
+/// The time package's own quoting: everything beyond printable ASCII as `\x` bytes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for b in text.bytes() {
+        match b {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(b));
+            }
+            b' '..=0x7f => out.push(char::from(b)),
+            b => out.push_str(&format!("\\x{b:02x}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// The input after a literal part of the layout; a space matches any number of them.

@@ -165,10 +165,14 @@ fn chunk(args: &[Value]) -> Answer {
             other => Error::plain(format!("Cannot chunk type {}", other.kind().name())),
         });
     };
-    let size = match usize::try_from(int(args, 0)) {
-        Ok(size) if size > 0 => size,
-        Ok(_) => return Err(panic_text("runtime error: makeslice: len out of range")),
-        Err(_) => return Err(panic_text("runtime error: makeslice: len out of range")),
+    let size = int(args, 0);
+    let Some(size) = usize::try_from(size).ok().filter(|size| *size > 0) else {
+        // Go computes a count of chunks first, which is nought for some negative sizes.
+        let count = ((items.len() as f64 - 1.0) / size as f64).floor() + 1.0;
+        if count == 0.0 {
+            return Ok(Value::List(List::new(Elem::Lists, Vec::new())));
+        }
+        return Err(panic_text("runtime error: makeslice: len out of range"));
     };
     Ok(Value::List(List::new(Elem::Lists, items.chunks(size).map(|c| Value::list(c.to_vec())).collect())))
 }

@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) fn register(functions: &mut Functions) {
     functions.add(&[
-        ("atoi", &[Ty::Str], None, |a| Ok(Value::Int(strconv::parse_int(&utf8(a, 0), 10).unwrap_or(0)))),
+        ("atoi", &[Ty::Str], None, |a| Ok(Value::Int(strconv::nearest_int(&utf8(a, 0))))),
         ("int", &[Ty::Any], None, |a| Ok(Value::Int(to_int(&a[0])))),
         ("int64", &[Ty::Any], None, |a| Ok(Value::Int64(to_int(&a[0])))),
         ("float64", &[Ty::Any], None, |a| Ok(Value::Float(to_float(&a[0])))),

@@ -62,9 +62,7 @@ fn cutting(functions: &mut Functions) {
             let (prefix, text) = (text(a, 0), text(a, 1));
             Ok(Value::str(text.strip_prefix(prefix).unwrap_or(text)))
         }),
-        ("nospace", &[Ty::Str], None, |a| {
-            Ok(utf8(a, 0).chars().filter(|c| !c.is_whitespace()).collect::<String>().into())
-        }),
+        ("nospace", &[Ty::Str], None, |a| Ok(nospace(text(a, 0)))),
         ("wrap", &[Ty::Int, Ty::Str], None, |a| wrap(text(a, 1), int(a, 0), b"\n", false)),
         ("wrapWith", &[Ty::Int, Ty::Str, Ty::Str], None, |a| wrap(text(a, 2), int(a, 0), text(a, 1), true)),
     ]);
@@ -206,6 +204,15 @@ fn abbreviate(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
         return [b"...", &inner[..]].concat();
     }
     [b"...", part(length - (width - 3), length)].concat()
+}
+
+/// The library looks at bytes, and writes each as a character once it has found a space.
+fn nospace(text: &[u8]) -> Value {
+    let space = |b: &u8| matches!(b, b' ' | b'\t'..=b'\r' | 0x85 | 0xa0);
+    if !text.iter().any(space) {
+        return Value::str(text);
+    }
+    text.iter().filter(|b| !space(b)).map(|b| char::from(*b)).collect::<String>().into()
 }
 
 fn trim_space(text: &[u8]) -> &[u8] {

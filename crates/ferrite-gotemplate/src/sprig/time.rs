@@ -416,7 +416,7 @@ pub fn round(nanos: i64, unit: i64) -> i64 {
 ///
 /// Go's message.
 pub fn parse_duration(text: &str) -> Result<i64, Error> {
-    let quoted = crate::quote(text.as_bytes());
+    let quoted = layout::quoted(text);
     let invalid = || Error::plain(format!("time: invalid duration {quoted}"));
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -445,7 +445,7 @@ pub fn parse_duration(text: &str) -> Result<i64, Error> {
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
             other => {
-                let unit = crate::quote(other.as_bytes());
+                let unit = layout::quoted(other);
                 return Err(Error::plain(format!("time: unknown unit {unit} in duration {quoted}")));
             }
         };

@@ -45,11 +45,20 @@ fn read(value: &Value) -> Result<i64, Error> {
         _ => None,
     };
     found.ok_or_else(|| {
-        let shown = match value {
-            Value::Str(text) => go::quote(text),
-            other => go::to_text(other),
-        };
-        Error::plain(format!("could not parse duration {shown}"))
+        Error::plain(match value {
+            Value::Nil => "invalid duration".to_owned(),
+            Value::Str(text) if text.is_empty() => "empty duration".to_owned(),
+            Value::Str(text) => match text.to_text().trim().parse::<f64>() {
+                Ok(seconds) => {
+                    format!("duration seconds overflow: {}", go::format_float(seconds, b'g', None))
+                }
+                Err(_) => format!("could not parse duration {}", go::quote(text)),
+            },
+            Value::Int(_) | Value::Int64(_) | Value::Uint64(_) | Value::Float(_) => {
+                format!("duration seconds overflow: {}", go::to_text(value))
+            }
+            other => format!("unsupported duration type {}", other.type_name()),
+        })
     })
 }
 

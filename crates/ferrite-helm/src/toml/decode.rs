@@ -141,12 +141,12 @@ impl Reader {
             let shown = self.shown();
             return self.error(&format!("expected '.' or ']' to end table name, but got {shown} instead"));
         }
+        self.last_key = path.join(".");
         self.end_of_line()?;
         let (parents, last) = path.split_at(path.len() - 1);
         let parent = self.descend(root, parents)?;
         let name = &last[0];
         let full = path.join("\u{0}");
-        self.last_key = path.join(".");
         if array {
             let table = Map::default();
             let mut items = match parent.get(name.as_bytes()) {
@@ -298,8 +298,10 @@ impl Reader {
             Some('[') => self.array(depth),
             Some('{') => self.inline(depth),
             None | Some('\n') => {
-                let shown = if self.peek().is_none() { "EOF".to_owned() } else { "'\\n'".to_owned() };
-                self.error(&format!("expected value but found {shown} instead"))
+                if self.peek().is_none() {
+                    return self.error("unexpected EOF; expected value");
+                }
+                self.error("expected value but found '\\n' instead")
             }
             Some(_) => self.word(),
         }
