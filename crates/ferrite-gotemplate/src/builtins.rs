@@ -206,6 +206,9 @@ fn position(index: &Value, bound: usize) -> Result<usize, Error> {
     let at = match index {
         Value::Int(i) | Value::Int64(i) => *i,
         Value::Byte(_) | Value::Uint64(_) => i64::try_from(unsigned(index)).unwrap_or(-1),
+        Value::Object(object) if matches!(object.kind(), Kind::Int | Kind::Int64) => {
+            object.number().unwrap_or(-1)
+        }
         Value::Nil => return Err(Error::plain("cannot index slice/array with nil")),
         other => {
             return Err(Error::plain(format!("cannot index slice/array with type {}", other.type_name())));

@@ -161,7 +161,6 @@ fn templates(functions: &mut Functions) {
 }
 
 /// Masterminds/semver's words.
-#[expect(clippy::needless_pass_by_value, reason = "used as map_err's argument")]
 pub(crate) fn semver_error(error: ferrite_semver::Error) -> Error {
     Error::plain(match error {
         ferrite_semver::Error::Part { problem, .. } if problem.contains("prerelease") => {
