@@ -109,6 +109,8 @@ impl Access {
         let mut builder = reqwest::Client::builder()
             .user_agent("flux/v2")
             .redirect(Policy::limited(10))
+            // What is hashed and bounded are the bytes as they are stored; Helm asks for no compression either.
+            .no_gzip()
             .connect_timeout(self.timeout);
         if let Some(ca) = &self.ca {
             let certificates = Certificate::from_pem_bundle(ca).unwrap_or_default();

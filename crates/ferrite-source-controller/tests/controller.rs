@@ -9,11 +9,12 @@ use ferrite_apiserver::ApiServer;
 use ferrite_artifact::{FetchOptions, Fetcher};
 use ferrite_runtime::{CancellationToken, Runtime};
 use ferrite_source_controller::{Config, NAME, run};
-use ferrite_testkit::{GitServer, wait_for};
+use ferrite_testkit::{GitServer, HelmRepositoryServer, RegistryServer, wait_for};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::DynamicObject,
 };
 use serde_json::{Value, json};
 
@@ -164,6 +165,87 @@ async fn a_repository_is_served_kept_over_a_restart_and_removed() {
     wait_for("the object is gone", PATIENCE, gone).await.unwrap();
     assert!(!directory.exists());
     controller.stop().await;
+}
+
+/// The other kinds through the real driver and their CRDs: what is stored can be fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_and_oci_artifacts_are_served() {
+    let cluster = Cluster::start().await;
+    let registry = RegistryServer::start().await.unwrap();
+    let charts = HelmRepositoryServer::start().await.unwrap();
+    let archive = archive_of(&[("app/Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.2.3\n")]);
+    charts.put("/app-1.2.3.tgz", archive.clone());
+    let entry = "{name: app, version: 1.2.3, apiVersion: v2, urls: [app-1.2.3.tgz]}";
+    charts.put("/index.yaml", format!("apiVersion: v1\nentries:\n  app:\n  - {entry}\n"));
+    let layer = "application/vnd.cncf.flux.content.v1.tar+gzip";
+    registry.push("org/app", "latest", &[(layer, &archive)], &[]);
+    let storage = tempfile::tempdir().unwrap();
+    let controller = Controller::start(&cluster, storage.path());
+
+    let object = |kind: &str, spec: Value| json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": kind, "metadata": {"name": "app"}, "spec": spec});
+    let source = json!({"kind": "HelmRepository", "name": "app"});
+    for (kind, plural, spec) in [
+        ("OCIRepository", "ocirepositories", json!({"url": registry.url("org/app"), "interval": "1h"})),
+        ("HelmChart", "helmcharts", json!({"chart": "app", "interval": "1h", "sourceRef": source})),
+        ("HelmRepository", "helmrepositories", json!({"url": charts.url(), "interval": "1h"})),
+    ] {
+        let version = kube::core::GroupVersionKind::gvk("source.toolkit.fluxcd.io", "v1", kind);
+        let resource = kube::core::ApiResource::from_gvk_with_plural(&version, plural);
+        let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), "default", &resource);
+        let object = serde_json::from_value(object(kind, spec)).unwrap();
+        api.create(&PostParams::default(), &object).await.unwrap();
+        if kind == "HelmChart" {
+            continue; // It waits for its repository, which comes next.
+        }
+        let artifact = ready_artifact(&api).await;
+        let fetcher = Fetcher::new(FetchOptions::default()).unwrap();
+        if kind == "OCIRepository" {
+            let tree =
+                fetcher.fetch(&text(&artifact, "url"), &text(&artifact, "digest"), None).await.unwrap();
+            assert_eq!(tree.files().next().unwrap().0, "app/Chart.yaml");
+        }
+        if kind == "HelmRepository" {
+            let version = kube::core::GroupVersionKind::gvk("source.toolkit.fluxcd.io", "v1", "HelmChart");
+            let resource = kube::core::ApiResource::from_gvk_with_plural(&version, "helmcharts");
+            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), "default", &resource);
+            let chart = ready_artifact(&api).await;
+            assert_eq!(text(&chart, "revision"), "1.2.3");
+            let tree = fetcher.fetch(&text(&chart, "url"), &text(&chart, "digest"), None).await.unwrap();
+            assert_eq!(tree.files().count(), 1);
+        }
+    }
+    controller.stop().await;
+}
+
+/// The artifact of the object `app` once it is ready.
+async fn ready_artifact(api: &Api<DynamicObject>) -> Value {
+    let look = async || {
+        let object = api.get("app").await.ok()?;
+        let conditions = object.data["status"]["conditions"].as_array()?;
+        let ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+        ready.then(|| object.data["status"]["artifact"].clone())
+    };
+    match wait_for("it is ready", PATIENCE, look).await {
+        Ok(artifact) => artifact,
+        Err(error) => panic!("{error}; last state: {:#?}", api.get("app").await),
+    }
+}
+
+fn text(artifact: &Value, key: &str) -> String {
+    artifact[key].as_str().unwrap().to_owned()
+}
+
+fn archive_of(files: &[(&str, &'static str)]) -> Vec<u8> {
+    use ferrite_artifact::{Bounds, Item, ItemKind, Rules, archive};
+    let items = files.iter().map(|(path, content)| Item {
+        path: (*path).to_owned(),
+        kind: ItemKind::File { executable: false },
+        content: *content,
+    });
+    let mut out = Vec::new();
+    let read = |content: &&'static str| Ok::<_, std::io::Error>(content.as_bytes().to_vec());
+    archive(items.collect(), &Rules::none(), Bounds::default(), read, &mut out).unwrap();
+    out
 }
 
 #[tokio::test(flavor = "multi_thread")]

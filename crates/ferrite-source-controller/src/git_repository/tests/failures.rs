@@ -181,3 +181,24 @@ async fn a_storage_that_refuses_is_told_and_keeps_the_last_artifact() {
     assert_eq!(after.status.artifact, first.status.artifact);
     assert_eq!(after.status.observed_generation, Some(1));
 }
+
+/// A shutdown or a newer push ends a reconcile: that is no failure of the source, and nobody is told.
+#[tokio::test]
+async fn what_the_driver_ends_is_no_failure() {
+    use ferrite_runtime::{Interrupted, Reconcile as _};
+
+    use crate::git_repository::{Done, Error, GitRepositories};
+
+    let world = World::new().await;
+    world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
+    let good = world.reconcile(&world.repository("app", &json!({}))).await;
+    for interrupted in [Interrupted::Superseded, Interrupted::Shutdown] {
+        let error = Error::from(interrupted);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let report = GitRepositories::report(&good.object, &Done::default(), Some(&error), now);
+        assert_eq!(report.status.artifact, good.status.artifact);
+        assert_eq!(condition(&report.status, "Ready"), condition(&good.status, "Ready"));
+        assert_eq!(condition(&report.status, "FetchFailed"), "absent");
+        assert_eq!((report.events.len(), report.requeue), (0, Requeue::Backoff));
+    }
+}
