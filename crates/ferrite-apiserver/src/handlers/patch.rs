@@ -227,7 +227,10 @@ fn apply(
     options: Options,
     sub: Option<&str>,
 ) -> Result<super::perform::Outcome, ApiError> {
-    let patch = read_apply(scope, options.validation)?;
+    let mut patch = read_apply(scope, options.validation)?;
+    if patch["metadata"].get("managedFields").is_some_and(Value::is_null) {
+        json::remove(&mut patch["metadata"], "managedFields");
+    }
     let metadata = &patch["metadata"];
     if !json::is_empty(&metadata["managedFields"]) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));

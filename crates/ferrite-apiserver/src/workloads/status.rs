@@ -77,22 +77,23 @@ fn deployment(object: &mut Value, fate: &Fate, stage: Stage) {
     let (wanted, name) = (replicas(object), text(&object["metadata"], "name").to_owned());
     let set_name = format!("{name}-{}", hash(&object["spec"]["template"]));
     let works = stage == Stage::Final && *fate == Fate::Succeeds || wanted == 0;
-    let ready = if works { wanted } else { 0 };
+    let Rollout { updated, ready, revision } = rollout(object, &set_name, wanted, works);
     counts(
         object,
         &[
             ("replicas", wanted),
-            ("updatedReplicas", wanted),
+            ("updatedReplicas", updated),
             ("readyReplicas", ready),
             ("availableReplicas", ready),
             ("unavailableReplicas", wanted - ready),
         ],
     );
+    let enough = works || ready > 0 && ready >= wanted - unavailable(object, wanted);
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         let now = crate::clock::now_text();
         json!({"type": kind, "status": status, "lastUpdateTime": now, "lastTransitionTime": now, "reason": reason, "message": message})
     };
-    let available = if works {
+    let available = if enough {
         condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
         condition(
@@ -127,11 +128,45 @@ fn deployment(object: &mut Value, fate: &Fate, stage: Stage) {
         }
         set_condition(object, &fresh);
     }
-    object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
-        object["metadata"]["annotations"]
-            .get("deployment.kubernetes.io/revision")
-            .cloned()
-            .unwrap_or_else(|| "1".into());
+    object["metadata"]["annotations"][REVISION] = revision.to_string().into();
+}
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// How far new pods have replaced old ones.
+struct Rollout {
+    updated: i64,
+    ready: i64,
+    revision: i64,
+}
+
+/// Old pods stay ready until new ones are: a rollout that hangs leaves the workload available, as a real one does.
+fn rollout(object: &Value, set_name: &str, wanted: i64, works: bool) -> Rollout {
+    let status = &object["status"];
+    let count = |key: &str| status[key].as_i64().unwrap_or_default();
+    let progressing = items(&status["conditions"]).iter().find(|c| c["type"] == "Progressing");
+    let seen = status["observedGeneration"] == object["metadata"]["generation"];
+    let same = progressing.is_none_or(|c| seen || text(c, "message").contains(set_name));
+    let revision = text(&object["metadata"]["annotations"], REVISION).parse::<i64>().unwrap_or(0).max(1);
+    let updated = if works || progressing.is_none() || same && count("updatedReplicas") == count("replicas") {
+        wanted
+    } else if same {
+        count("updatedReplicas").min(wanted)
+    } else {
+        0
+    };
+    let ready = if works { wanted } else { count("readyReplicas").min(wanted) };
+    Rollout { updated, ready, revision: if same { revision } else { revision + 1 } }
+}
+
+/// Pods that may be missing from an available Deployment.
+fn unavailable(object: &Value, wanted: i64) -> i64 {
+    match &object["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] {
+        Value::String(share) => {
+            share.strip_suffix('%').and_then(|n| n.parse::<i64>().ok()).map_or(0, |n| wanted * n / 100)
+        }
+        other => other.as_i64().unwrap_or_default(),
+    }
 }
 
 /// Ten letters that change with a template, as names of ReplicaSets end with.
@@ -148,21 +183,20 @@ fn hash(template: &Value) -> String {
 
 fn stateful_set(object: &mut Value, works: bool) {
     let wanted = replicas(object);
-    let ready = if works { wanted } else { 0 };
     let revision = format!("{}-{}", text(&object["metadata"], "name"), hash(&object["spec"]["template"]));
-    counts(
-        object,
-        &[
-            ("replicas", wanted),
-            ("readyReplicas", ready),
-            ("currentReplicas", ready),
-            ("updatedReplicas", ready),
-        ],
-    );
+    let before = text(&object["status"], "currentRevision").to_owned();
+    let current = if works || before.is_empty() { revision.clone() } else { before };
+    let ready = if works {
+        wanted
+    } else {
+        object["status"]["readyReplicas"].as_i64().unwrap_or_default().min(wanted)
+    };
+    let updated = if current == revision { ready } else { 0 };
+    counts(object, &[("readyReplicas", ready), ("currentReplicas", ready), ("updatedReplicas", updated)]);
     let status = &mut object["status"];
     status["replicas"] = wanted.into();
     status["availableReplicas"] = ready.into();
-    status["currentRevision"] = revision.as_str().into();
+    status["currentRevision"] = current.into();
     status["updateRevision"] = revision.into();
     status["collisionCount"] = 0.into();
 }

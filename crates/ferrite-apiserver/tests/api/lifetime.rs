@@ -124,6 +124,20 @@ async fn workloads_become_ready_fail_or_hang() {
     api.merge(&format!("{all}/good"), &json!({"spec": {"replicas": 3}})).await;
     let (_, good) = api.until(&format!("{all}/good"), |(_, o)| o["status"]["availableReplicas"] == 3).await;
     assert_eq!(good["status"]["observedGeneration"], good["metadata"]["generation"]);
+    // A rollout that hangs keeps the old pods, and is not finished.
+    let hang = json!({"metadata": {"annotations": {"ferrite.dev/hang": "true"}},
+        "spec": {"template": {"metadata": {"labels": {"version": "2"}}}}});
+    api.merge(&format!("{all}/good"), &hang).await;
+    let (_, rolling) = api
+        .until(&format!("{all}/good"), |(_, o)| {
+            o["status"]["observedGeneration"] == o["metadata"]["generation"]
+        })
+        .await;
+    assert_eq!(
+        (&rolling["status"]["availableReplicas"], rolling["status"].get("updatedReplicas")),
+        (&json!(3), None)
+    );
+    assert_eq!(rolling["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "2");
     running.shutdown().await;
 }
 
