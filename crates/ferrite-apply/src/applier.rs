@@ -33,9 +33,11 @@ pub struct ApplyOptions {
     pub stage_timeout: Duration,
     /// Ask the API server about every object, whatever is remembered.
     pub audit: bool,
-    /// An object that is as it was left is asked about again after this time at the latest. Until then a change of the
-    /// API server's own mind (its defaults, its webhooks) goes unnoticed.
+    /// An object that is as it was left is dry-run again after this time at the latest; before, it is only read. Until
+    /// then a change of the API server's own mind (its defaults, its webhooks) goes unnoticed.
     pub audit_after: Duration,
+    /// The same for an object that a watch for drift sees: before, nothing is asked at all.
+    pub audit_watched_after: Duration,
 }
 
 impl Default for ApplyOptions {
@@ -49,6 +51,7 @@ impl Default for ApplyOptions {
             stage_timeout: Duration::from_secs(60),
             audit: false,
             audit_after: Duration::from_secs(3600),
+            audit_watched_after: Duration::from_secs(3600),
         }
     }
 }

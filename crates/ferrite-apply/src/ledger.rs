@@ -161,18 +161,17 @@ impl Ledger {
         state.tidy(id);
     }
 
-    /// The live state in which the object is as wanted, if that is known and not older than `audit_after`.
+    /// The live state in which the object is as wanted, if that is known, and how long ago the API server said so.
     pub(crate) fn settled(
         &self,
         id: &ObjectId,
         identity: u64,
         desired: Digest,
-        audit_after: Duration,
-    ) -> Option<Digest> {
+    ) -> Option<(Digest, Duration)> {
         let state = self.0.lock();
         let record = state.objects.get(id)?.record?;
         let known = record.identity == identity && record.desired == Some(desired);
-        (known && record.at.elapsed() < audit_after).then_some(record.live)
+        known.then(|| (record.live, record.at.elapsed()))
     }
 
     /// Whether a watch that is in step saw the object in this state last.
@@ -280,17 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_is_of_one_identity_and_one_desired_state_and_ages() {
+    fn a_verdict_is_of_one_identity_and_one_desired_state() {
         let ledger = Ledger::default();
         ledger.applied(&id("x"), 1, Some([1; 16]), &live("1"), false);
-        assert_eq!(ledger.settled(&id("x"), 1, [1; 16], HOUR), Some(of_live(&live("1"))));
-        assert_eq!(ledger.settled(&id("x"), 2, [1; 16], HOUR), None);
-        assert_eq!(ledger.settled(&id("x"), 1, [2; 16], HOUR), None);
-        assert_eq!(ledger.settled(&id("x"), 1, [1; 16], Duration::ZERO), None);
+        let settled = |identity, desired| ledger.settled(&id("x"), identity, desired).map(|(live, _)| live);
+        assert_eq!(settled(1, [1; 16]), Some(of_live(&live("1"))));
+        assert_eq!(settled(2, [1; 16]), None);
+        assert_eq!(settled(1, [2; 16]), None);
         ledger.applied(&id("x"), 1, None, &live("1"), false);
-        assert_eq!(ledger.settled(&id("x"), 1, [1; 16], HOUR), None);
+        assert_eq!(settled(1, [1; 16]), None);
         ledger.applied(&id("x"), 1, Some([1; 16]), &json!({"metadata": {"deletionTimestamp": "x"}}), true);
-        assert_eq!(ledger.settled(&id("x"), 1, [1; 16], HOUR), None, "an object that is going");
+        assert_eq!(settled(1, [1; 16]), None, "an object that is going");
     }
 
     #[test]

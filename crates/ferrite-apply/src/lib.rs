@@ -13,7 +13,8 @@
 //!
 //! What happened is noted in [`Done`] as it happens, so that objects that were created are known even when the next
 //! write fails or the future is dropped. An object whose desired state and whose live state (but for its status) are
-//! those of the last apply is not asked about again: see [`ApplyOptions::audit_after`].
+//! those of the last apply is not dry-run again ([`ApplyOptions::audit_after`]), and not even read while a watch for drift
+//! sees it ([`ApplyOptions::audit_watched_after`]).
 //!
 //! ```no_run
 //! # async fn example(client: kube::Client, objects: Vec<serde_json::Value>) -> Result<(), Box<dyn std::error::Error>> {

@@ -125,12 +125,11 @@ async fn look_at(
     let ignored = options.ignore.paths(desired);
     let names: Vec<String> = ignored.iter().map(ToString::to_string).collect();
     let digest = of_desired(desired, &names);
-    let settled = if options.audit {
-        None
-    } else {
-        cluster.ledger().settled(&entry.id, cluster.identity, digest, options.audit_after)
+    let settled = cluster.ledger().settled(&entry.id, cluster.identity, digest).filter(|_| !options.audit);
+    let watched = |(live, age): (Digest, Duration)| {
+        age < spread(options.audit_watched_after, digest) && cluster.ledger().observed(&entry.id, live)
     };
-    if settled.is_some_and(|live| cluster.ledger().observed(&entry.id, live)) {
+    if settled.is_some_and(watched) {
         return Ok(Verdict::Unchanged { ready: cluster.ledger().is_current(&entry.id, cluster.identity) });
     }
 
@@ -140,7 +139,7 @@ async fn look_at(
         return Ok(Verdict::Skipped);
     }
     if let Some(live) = &live
-        && settled == Some(of_live(live))
+        && settled.is_some_and(|(was, age)| age < options.audit_after && was == of_live(live))
     {
         let ready = ready(live);
         cluster.ledger().judged(&entry.id, cluster.identity, live, ready);
@@ -177,6 +176,12 @@ async fn look_at(
         payload
     });
     Ok(Verdict::Write(Write { collection, payload, create: false, digest }))
+}
+
+/// Up to a quarter less than a time, another quarter for each object, so that not all are due at once.
+fn spread(time: Duration, digest: Digest) -> Duration {
+    let share = digest.first().copied().map_or(0, u32::from);
+    time - time / 4 * share / 255
 }
 
 /// Whether a live object is Current by the rules of its kind.
@@ -236,5 +241,29 @@ async fn recreate(
         Err(error @ (WaitError::Timeout(_) | WaitError::Failed(_) | WaitError::Cancelled)) => {
             Err(failed(ApiError::new("", 0, error.to_string())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audits_are_spread_over_a_quarter_of_the_time() {
+        let of = |first: u8| {
+            let mut digest = Digest::default();
+            digest[0] = first;
+            spread(Duration::from_secs(4000), digest).as_secs()
+        };
+        assert_eq!((of(0), of(51), of(255)), (4000, 3800, 3000));
+    }
+
+    #[test]
+    fn definitions_among_the_objects_are_known() {
+        let definition = serde_json::json!({"kind": "CustomResourceDefinition",
+            "spec": {"group": "example.org", "names": {"kind": "Thing"}}});
+        let coming = Coming::of([&definition, &Value::Null]);
+        assert!(coming.holds(&ObjectId::new("example.org", "Thing", "a", "b")));
+        assert!(!coming.holds(&ObjectId::new("", "Thing", "a", "b")));
     }
 }

@@ -103,6 +103,24 @@ async fn while_a_watch_is_in_step_unchanged_objects_cost_no_request() {
 }
 
 #[tokio::test]
+async fn what_a_watch_sees_is_audited_less_often() {
+    let tracked = tracked().await;
+    let objects = || vec![config_map("a", &json!({"k": "v"}))];
+    tracked.settle(objects).await;
+    let asked = async |audit_after, audit_watched_after| {
+        tracked.world.requests.take();
+        let options = ApplyOptions { audit_after, audit_watched_after, ..ApplyOptions::default() };
+        let objects = objects().into_iter().map(prepared).collect();
+        Applier::new(&tracked.cluster, options).apply(objects, &mut Done::default()).await.unwrap();
+        tracked.world.requests.take().len()
+    };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(asked(Duration::ZERO, hour).await, 0, "a watch sees it");
+    assert_eq!(asked(hour, Duration::ZERO).await, 1, "read");
+    assert_eq!(asked(Duration::ZERO, Duration::ZERO).await, 2, "read and dry-run");
+}
+
+#[tokio::test]
 async fn foreign_changes_are_told_and_our_own_are_not() {
     let tracked = tracked().await;
     let objects = || vec![config_map("a", &json!({"k": "v"}))];
