@@ -27,8 +27,21 @@ pub(crate) struct Context {
     /// `http://host[:port]`, the beginning of every artifact URL.
     advertised: String,
     clients: Mutex<HashMap<RemoteKey, (Client, Instant)>>,
+    /// The tag of the index that each HelmRepository's artifact was made of.
+    pub(crate) indexes: Mutex<HashMap<ObjectKey, KnownIndex>>,
     /// What remotes answered last, by remote and reference.
     pub(crate) heads: Polls<(RemoteKey, ReferenceKey), Head, ferrite_git::Error>,
+}
+
+/// An index as a server named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownIndex {
+    /// Its address.
+    pub(crate) url: String,
+    /// Its entity tag.
+    pub(crate) etag: String,
+    /// The digest of its bytes, which is the revision of the artifact.
+    pub(crate) revision: String,
 }
 
 /// A remote with everything that decides what it answers, hashed: address, credentials, trust, proxy.
@@ -55,6 +68,7 @@ impl Context {
             helm: config.helm,
             advertised,
             clients: Mutex::default(),
+            indexes: Mutex::default(),
             heads: Polls::new(),
         }
     }

@@ -8,7 +8,11 @@ use std::{
 
 use ferrite_artifact::{Algorithm, Digest, Hasher};
 use ferrite_runtime::Redacted;
-use reqwest::{Certificate, Url, redirect::Policy};
+use reqwest::{
+    Certificate, Url,
+    header::{ETAG, IF_NONE_MATCH},
+    redirect::Policy,
+};
 
 /// Whom a server is told to be talking to, and whom to trust.
 #[derive(Debug, Clone)]
@@ -35,6 +39,15 @@ pub struct Downloaded {
     pub(crate) file: std::fs::File,
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+}
+
+/// What a server answers to who has a file already.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It is still the same.
+    Same,
+    /// The file, and what to name it by next time.
+    New(Downloaded, Option<String>),
 }
 
 /// Why a download failed. No address holds credentials.
@@ -150,14 +163,35 @@ impl Access {
 
     /// Downloads `url`, at most `limit` bytes of it.
     pub(crate) async fn download(&self, url: &Url, limit: u64) -> Result<Downloaded, DownloadError> {
+        match self.download_unless(url, limit, None).await? {
+            Answer::New(downloaded, _) => Ok(downloaded),
+            // Nobody asked whether it is the same.
+            Answer::Same => {
+                Err(DownloadError::Status { url: shown(url), status: reqwest::StatusCode::NOT_MODIFIED })
+            }
+        }
+    }
+
+    /// As [`Access::download`], unless the file is still the one that `etag` names.
+    pub(crate) async fn download_unless(
+        &self,
+        url: &Url,
+        limit: u64,
+        etag: Option<&str>,
+    ) -> Result<Answer, DownloadError> {
         let timeout = self.timeout;
-        let work = self.download_inner(url, limit);
+        let work = self.download_inner(url, limit, etag);
         tokio::time::timeout(timeout, work)
             .await
             .unwrap_or_else(|_| Err(DownloadError::Timeout { url: shown(url), timeout }))
     }
 
-    async fn download_inner(&self, url: &Url, limit: u64) -> Result<Downloaded, DownloadError> {
+    async fn download_inner(
+        &self,
+        url: &Url,
+        limit: u64,
+        etag: Option<&str>,
+    ) -> Result<Answer, DownloadError> {
         let disk = |source| DownloadError::Disk { url: shown(url), source: Arc::new(source) };
         let broken = |error: reqwest::Error| DownloadError::Connection {
             url: shown(url),
@@ -168,13 +202,20 @@ impl Access {
         if let Some((user, password)) = self.basic.as_ref().filter(|_| self.may_know(url)) {
             request = request.basic_auth(user, Some(password.expose_secret()));
         }
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
         let mut response = request.send().await.map_err(broken)?;
+        if etag.is_some() && response.status() == reqwest::StatusCode::NOT_MODIFIED {
+            return Ok(Answer::Same);
+        }
         if response.status() != reqwest::StatusCode::OK {
             return Err(DownloadError::Status { url: shown(url), status: response.status() });
         }
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_large());
         }
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut file = tempfile::tempfile().map_err(disk)?;
         let (mut hasher, mut size) = (Hasher::new(Algorithm::Sha256), 0_u64);
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -187,7 +228,7 @@ impl Access {
             file.write_all(&chunk).map_err(disk)?;
         }
         file.rewind().map_err(disk)?;
-        Ok(Downloaded { file, digest: hasher.finish(), size })
+        Ok(Answer::New(Downloaded { file, digest: hasher.finish(), size }, etag))
     }
 }
 

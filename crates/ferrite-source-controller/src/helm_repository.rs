@@ -18,10 +18,10 @@ mod report;
 use std::sync::Arc;
 
 use ferrite_api::{Artifact, metadata, source::HelmRepository};
-use ferrite_runtime::{Event, Progress, Reconcile, Report, StatusOf};
+use ferrite_runtime::{Event, ObjectKey, Progress, Reconcile, Report, StatusOf};
 
 pub use error::Error;
-pub use observe::Observed;
+pub use observe::{Fetched, Observed};
 pub(crate) use observe::{access, base_url, is_oci, registry};
 pub use plan::{Next, Plan};
 
@@ -92,6 +92,7 @@ impl Reconcile for HelmRepositories {
         _done: &mut Done,
         _step: &Progress,
     ) -> Result<Vec<Event>, Error> {
+        self.context.indexes.lock().remove(&ObjectKey::of(repository));
         let torn_down = storage::teardown(&self.context, repository).await;
         torn_down.map_err(|error| Error::Collect(Arc::new(error)))
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -30,6 +31,8 @@ struct State {
     /// The value of the header that is asked for.
     authorization: Option<String>,
     asked: Vec<(String, bool)>,
+    /// Files that were sent, rather than said to be unchanged.
+    sent: usize,
 }
 
 impl Drop for HelmRepositoryServer {
@@ -75,6 +78,12 @@ impl HelmRepositoryServer {
         self.lock().asked.clone()
     }
 
+    /// How many files were sent whole; what a client has already is not.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.lock().sent
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,9 +121,21 @@ fn answer<B>(state: &mut State, request: &Request<B>) -> Response<Full<Bytes>> {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"charts\""));
         return response;
     }
-    match state.files.get(request.uri().path()) {
-        Some(bytes) => *response.body_mut() = Full::new(bytes.clone()),
-        None => *response.status_mut() = StatusCode::NOT_FOUND,
+    let Some(bytes) = state.files.get(request.uri().path()) else {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    let mut hasher = std::hash::DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let etag = format!("\"{:x}\"", hasher.finish());
+    if request.headers().get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes()) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    state.sent += 1;
+    *response.body_mut() = Full::new(bytes.clone());
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(ETAG, etag);
     }
     response
 }

@@ -13,9 +13,9 @@ use reqwest::Url;
 
 use super::Error;
 use crate::{
-    context::Context,
+    context::{Context, KnownIndex},
     credentials,
-    download::{Access, Downloaded},
+    download::{Access, Answer, Downloaded},
     oci::{Keychain, OciError, Registry, Repository},
     storage,
 };
@@ -28,7 +28,16 @@ pub struct Observed {
     /// The beginning of artifact addresses.
     pub(crate) url_of: String,
     /// The index; `None` for type `oci`, which has none.
-    pub(crate) index: Option<Result<Arc<Downloaded>, Error>>,
+    pub(crate) index: Option<Result<Fetched, Error>>,
+}
+
+/// What the server has.
+#[derive(Debug)]
+pub enum Fetched {
+    /// The index of the stored artifact, by the server's own word.
+    Same,
+    /// An index, in a temporary file.
+    New(Arc<Downloaded>),
 }
 
 pub(super) async fn observe(
@@ -42,9 +51,11 @@ pub(super) async fn observe(
     }
     let stored = storage::look(context, repository, artifact_of(repository), step).await;
     let stored = stored.map_err(|error| Error::Stat(Arc::new(error)))?;
-    let index = match download(context, repository, step).await {
+    let revision =
+        artifact_of(repository).filter(|_| stored == Some(Health::Good)).map(|a| a.revision.as_str());
+    let index = match download(context, repository, revision, step).await {
         Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
-        other => other.map(Arc::new),
+        index => index,
     };
     Ok(Observed { stored, url_of, index: Some(index) })
 }
@@ -57,19 +68,40 @@ pub(crate) fn is_oci(repository: &HelmRepository) -> bool {
     repository.spec.kind.unwrap_or_default() == HelmRepositoryType::Oci
 }
 
+/// The index, unless the server says that it is still the one of `revision`.
 async fn download(
     context: &Context,
     repository: &HelmRepository,
+    revision: Option<&str>,
     step: &Progress,
-) -> Result<Downloaded, Error> {
+) -> Result<Fetched, Error> {
     let base = base_url(repository)?;
     let access = access(context, repository, &base).await?;
     let mut url = base;
     let path = format!("{}index.yaml", url.path());
     url.set_path(&path);
-    let limit = context.helm.index_bytes;
+    let key = ObjectKey::of(repository);
+    let known = context.indexes.lock().get(&key).cloned();
+    let known = known.filter(|known| known.url == url.as_str() && Some(known.revision.as_str()) == revision);
+    let etag = known.as_ref().map(|known| known.etag.as_str());
     // A server that does not answer must not keep a worker from the others.
-    step.wait(access.download(&url, limit)).await?.map_err(Error::Fetch)
+    let answer = step.wait(access.download_unless(&url, context.helm.index_bytes, etag)).await?;
+    match answer.map_err(Error::Fetch)? {
+        Answer::Same => Ok(Fetched::Same),
+        Answer::New(index, etag) => {
+            let revision = index.digest.to_string();
+            let mut indexes = context.indexes.lock();
+            match etag {
+                Some(etag) => {
+                    indexes.insert(key, KnownIndex { url: url.to_string(), etag, revision });
+                }
+                None => {
+                    indexes.remove(&key);
+                }
+            }
+            Ok(Fetched::New(Arc::new(index)))
+        }
+    }
 }
 
 /// The address with exactly one slash at its end; a query stays.

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use ferrite_api::{Artifact, source::HelmRepository};
 use ferrite_artifact::{Health, ObjectDirectory};
 
-use super::{Error, Observed, observe::artifact_of};
+use super::{
+    Error, Observed,
+    observe::{Fetched, artifact_of},
+};
 use crate::{
-    download::Downloaded,
+    download::{DownloadError, Downloaded},
     storage::{self, Before},
 };
 
@@ -56,23 +59,30 @@ pub(super) fn plan(repository: &HelmRepository, observed: &Observed) -> Plan {
         (None, _) => Next::Oci,
         (Some(Err(error)), _) => Next::Fail(error.clone()),
         (Some(Ok(_)), Err(error)) => Next::Fail(Error::Store(Arc::new(error))),
-        (Some(Ok(index)), Ok(directory)) => {
-            let revision = index.digest.to_string();
+        (Some(Ok(fetched)), Ok(directory)) => {
             let stored = artifact.filter(|_| observed.stored == Some(Health::Good));
-            match stored.filter(|stored| stored.revision == revision) {
-                Some(stored) => Next::Keep {
-                    artifact: Artifact {
-                        url: format!("{}{}", observed.url_of, stored.path),
-                        ..stored.clone()
-                    },
-                    url: format!("{}{directory}/{ALIAS}", observed.url_of),
-                },
-                None => {
-                    let file = format!("index-{}.yaml", index.digest.hex());
-                    Next::Store { index: Arc::clone(index), directory, file }
-                }
-            }
+            decide(stored, fetched, directory, &observed.url_of)
         }
     };
     Plan { before, next }
+}
+
+fn decide(stored: Option<&Artifact>, fetched: &Fetched, directory: ObjectDirectory, url_of: &str) -> Next {
+    let keep = |stored: &Artifact| Next::Keep {
+        artifact: Artifact { url: format!("{url_of}{}", stored.path), ..stored.clone() },
+        url: format!("{url_of}{directory}/{ALIAS}"),
+    };
+    match (stored, fetched) {
+        (Some(stored), Fetched::Same) => keep(stored),
+        (Some(stored), Fetched::New(index)) if stored.revision == index.digest.to_string() => keep(stored),
+        (_, Fetched::New(index)) => {
+            let file = format!("index-{}.yaml", index.digest.hex());
+            Next::Store { index: Arc::clone(index), directory, file }
+        }
+        // A server may say so unasked; without the artifact its word is no use.
+        (None, Fetched::Same) => Next::Fail(Error::Fetch(DownloadError::Status {
+            url: directory.to_string(),
+            status: reqwest::StatusCode::NOT_MODIFIED,
+        })),
+    }
 }

@@ -79,6 +79,8 @@ async fn an_index_becomes_an_artifact_and_is_kept() {
     assert_eq!(second.report.status, first.report.status);
     assert_eq!(second.events(), [""; 0]);
 
+    assert_eq!(charts.server.sent(), 1, "the server said that the index is the same");
+
     charts.server.put("/index.yaml", format!("{INDEX}# more\n"));
     let third = charts.reconcile(&asked(&second.object)).await;
     let moved = third.report.status.artifact.as_ref().unwrap();
