@@ -41,6 +41,7 @@ mod ignore;
 mod load;
 mod manifest;
 mod metadata;
+pub mod next_step;
 mod objects;
 mod post_render;
 mod release;
