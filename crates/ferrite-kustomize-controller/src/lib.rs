@@ -31,6 +31,7 @@ mod config;
 mod context;
 mod error;
 mod expressions;
+mod fights;
 mod index;
 mod kustomization;
 mod sources;
@@ -50,6 +51,7 @@ pub use args::{Args, FEATURE_GATES};
 pub use config::Config;
 
 use context::Context;
+use fights::Fights;
 use index::{Index, Referent};
 use kustomization::Kustomizations;
 use sources::{Kind, Source, Sources};
@@ -61,6 +63,8 @@ pub const STATUS_MANAGER: &str = "gotk-kustomize-controller";
 
 /// How long a change of an applied object is left alone, so that own writes and their echoes are told apart.
 const DRIFT_DEBOUNCE: Duration = Duration::from_millis(20);
+/// The least time between two words about one object that keeps changing; `fights` decides how often it is repaired.
+const DRIFT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why the controller cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +83,7 @@ pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
     STATUS_MANAGER.clone_into(&mut runtime.field_manager);
     let Some(served) = served(&runtime).await else { return Ok(()) };
     let handle: Handle<Kustomization> = Handle::new(&runtime);
-    let drift = TrackerOptions { debounce: DRIFT_DEBOUNCE, ..TrackerOptions::default() };
+    let drift = TrackerOptions { debounce: DRIFT_DEBOUNCE, longest_quiet: DRIFT_PAUSE };
     let sources = Sources::new(runtime.client.clone());
     let sink = drift_sink(handle.clone());
     let context = Context::new(&runtime, &config, handle.clone(), Arc::clone(&sources), (drift, sink))?;
@@ -132,6 +136,7 @@ async fn served(runtime: &Runtime) -> Option<Vec<ferrite_api::kustomize::SourceK
 use sources::Git;
 
 fn drift_sink(handle: Handle<Kustomization>) -> DriftSink {
+    let fights = Fights::default();
     Arc::new(move |drift| {
         let key = ObjectKey::new(&drift.owner.namespace, &drift.owner.name);
         if handle.store.get(&key).is_some() {
@@ -139,7 +144,10 @@ fn drift_sink(handle: Handle<Kustomization>) -> DriftSink {
                 namespace = %key.namespace, name = %key.name, object = %drift.entry.id, deleted = drift.deleted,
                 "an applied object was changed by somebody else"
             );
-            handle.trigger(Trigger::Add(key));
+            match fights.pause(&drift.entry.id, tokio::time::Instant::now()) {
+                None => handle.trigger(Trigger::Add(key)),
+                Some(pause) => handle.queue.add_after(key, pause),
+            }
         }
     })
 }

@@ -66,3 +66,20 @@ async fn a_steady_state_is_left_alone() {
     let generation = world.get("Deployment/web").await["metadata"]["generation"].clone();
     assert_eq!(generation, 1, "nothing was written again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_in_a_row_are_all_undone_at_once() {
+    let world = World::start().await;
+    world.push("app", "1", &[("a.yaml", &config_map("a", "1"))]).await;
+    world.kustomization("app", "app", json!({})).await;
+    world.ready("app").await;
+    let mut longest = Duration::ZERO;
+    for edit in 0..20 {
+        let start = Instant::now();
+        world.merge("ConfigMap/a", json!({"data": {"value": format!("edited {edit}")}})).await;
+        world.until("the edit is undone", "ConfigMap/a", |o| o["data"]["value"] == "1").await;
+        longest = longest.max(start.elapsed());
+    }
+    println!("the longest of 20 repairs took {longest:?}");
+    assert!(longest < Duration::from_secs(10), "{longest:?}");
+}
