@@ -248,6 +248,9 @@ pub(crate) fn from_node(node: &Node) -> Result<Kustomization, Error> {
     // A value that JSON cannot carry (.inf, bad base64) fails here with its place.
     node.to_json(Dialect::Yaml11)?;
     let mut kust = Kustomization::decode(node, true)?;
+    if let Some(args) = kust.config_map_generator.iter().find(|args| !args.secret_type.is_empty()) {
+        return Err(Error::new(args.at, "unknown field \"type\": only a secretGenerator has it"));
+    }
     fix(&mut kust);
     if kust.kind.is_empty() {
         KUSTOMIZATION.clone_into(&mut kust.kind);

@@ -121,8 +121,9 @@ fn merge_maps(dest: Option<Node>, patch: Option<&Node>, schema: Schema<'_>) -> R
     let (Data::Map(own), Some(theirs)) = (&mut dest.data, patch.as_map()) else { return Ok(Some(dest)) };
     let mut merged = Map::default();
     for (key, value) in std::mem::take(&mut own.entries) {
-        let theirs = theirs.get(&key.text);
-        if let Some(value) = merge(Some(value), theirs, schema.field(&key.text))? {
+        let theirs = theirs.entries.iter().find(|(name, _)| name.text == key.text);
+        let schema = schema.field_at(&key.text, [Some(&key), theirs.map(|(key, _)| key)]);
+        if let Some(value) = merge(Some(value), theirs.map(|(_, value)| value), schema)? {
             merged.entries.push((key, value));
         }
     }
@@ -130,7 +131,8 @@ fn merge_maps(dest: Option<Node>, patch: Option<&Node>, schema: Schema<'_>) -> R
         if key.text == DIRECTIVE || merged.entries.iter().any(|(known, _)| known.text == key.text) {
             continue;
         }
-        if let Some(value) = merge(None, Some(value), schema.field(&key.text))? {
+        let schema = schema.field_at(&key.text, [None, Some(key)]);
+        if let Some(value) = merge(None, Some(value), schema)? {
             merged.entries.push((key.clone(), value));
         }
     }

@@ -1,10 +1,10 @@
 //! Built-in generators and transformers configured by objects of their own.
 
-use ferrite_yaml::{Node, Position};
+use ferrite_yaml::{Dialect, Node, Position};
 
 use crate::decode::{Decode, record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fieldspec::FieldSpec;
+use crate::fieldspec::{FieldSpec, split};
 use crate::generate::{Generated, generate};
 use crate::helm;
 use crate::kustomization::{
@@ -73,7 +73,9 @@ record! {
 const FUNCTIONS: [&str; 2] = ["config.kubernetes.io/function", "config.k8s.io/function"];
 
 fn read<T: Decode>(resource: &Resource) -> Result<T> {
-    T::decode(&resource.node, false).map_err(|error| resource.error(error))
+    // The reference prints the object and reads that: plain `on` and `y` are strings here, unlike in other files.
+    let printed = resource.node.to_json(Dialect::Yaml12).map_err(|error| resource.error(error))?;
+    T::decode(&ferrite_yaml::from_json(&printed), false).map_err(|error| resource.error(error))
 }
 
 fn specs(args: Vec<FieldSpecArgs>) -> Vec<FieldSpec> {
@@ -316,7 +318,7 @@ fn value_add(args: ValueAddArgs, root: &Root<'_>) -> Result<ValueAdd> {
         })?;
         Ok(Target {
             selector: target.selector.as_ref().map(Selector::new).transpose()?,
-            field: FieldSpec::new("", "", "", &target.field_path, true),
+            path: split(&target.field_path, '/'),
             position,
         })
     };

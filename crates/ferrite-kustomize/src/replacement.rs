@@ -1,6 +1,6 @@
 //! `replacements`: values copied from one field to others.
 
-use ferrite_yaml::{Data, Dialect, Error as Fault, Limits, Node, Tag};
+use ferrite_yaml::{Data, Dialect, Error as Fault, Limits, Node, Position, Style, Tag};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub(crate) struct Replacement {
     value: Option<String>,
     targets: Vec<Target>,
     file: String,
-    position: ferrite_yaml::Position,
+    position: Position,
 }
 
 #[derive(Debug, Clone)]
@@ -256,7 +256,8 @@ fn put(field: &mut Node, value: Node) {
         return;
     }
     // A field that was just created has no type yet; any other keeps the one it has.
-    let fresh = field.position.line == 0 && field.text() == Some("") && field.tag == Tag::None;
+    let fresh =
+        field.position == Position::default() && field.tag == Tag::None && field.style == Style::Plain;
     if !fresh {
         field.tag = explicit_tag(field);
     }

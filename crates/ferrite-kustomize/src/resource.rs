@@ -6,7 +6,7 @@ use ferrite_yaml::{Data, Dialect, Node, Resolved, Style, Tag, resolve};
 
 use crate::id::{CLUSTER, Gvk, Id, effective, split_api_version};
 use crate::origin::Origin;
-use crate::schema::Types;
+use crate::schema::{Hints, Types};
 use crate::shared;
 
 /// Stands for the bookkeeping annotations while an object changes.
@@ -82,6 +82,8 @@ pub(crate) struct Source {
     pub(crate) file: Option<Arc<str>>,
     /// Lines of the file before the object's document.
     pub(crate) line_offset: u32,
+    /// Schemas in the file's comments.
+    pub(crate) hints: Option<Arc<Hints>>,
 }
 
 #[derive(Debug, Clone)]
@@ -212,6 +214,11 @@ impl Resource {
     /// True when the identity `id` is one this object has or had.
     pub(crate) fn answers_to(&self, id: &Id<'_>) -> bool {
         self.gvk.version == id.version && self.gvk.group == id.group && self.ids().any(|own| own == *id)
+    }
+
+    /// The schemas in the comments of its file.
+    pub(crate) fn hints(&self) -> Option<(&Hints, u32)> {
+        self.source.hints.as_deref().map(|hints| (hints, self.source.line_offset))
     }
 
     /// The error text's name of the object.

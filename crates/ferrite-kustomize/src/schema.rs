@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use ferrite_yaml::Node;
+use ferrite_yaml::{Key, Node};
 use serde_json::Value;
 
 const MERGE: &str = include_str!("../data/merge-schema.json");
@@ -54,10 +54,41 @@ enum Shape {
     Map,
 }
 
+/// Schemas written into comments of a file (`# {"x-kubernetes-patch-strategy": "merge", …}`), by line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints(HashMap<u32, Property>);
+
+impl Hints {
+    /// Those of `text`; `None` when there are none.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if !text.contains("x-kubernetes-patch") {
+            return None;
+        }
+        let mut hints = HashMap::new();
+        let mut above = None;
+        for (number, line) in (1u32..).zip(text.lines()) {
+            let (code, comment) = line.split_once('#').unwrap_or((line, ""));
+            let found = serde_json::from_str::<Value>(comment.trim_start_matches('#')).ok();
+            let found = found
+                .filter(Value::is_object)
+                .map(|schema| Property { shape: Shape::List, ..Swagger::default().property(&schema, DEPTH) });
+            if code.trim().is_empty() {
+                above = found.or(above);
+            } else if let Some(hint) = found.or_else(|| above.take()) {
+                hints.insert(number, hint);
+                above = None;
+            }
+        }
+        (!hints.is_empty()).then_some(Self(hints))
+    }
+}
+
 /// The schema at one place of an object.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema<'a> {
     types: &'a Types,
+    /// Comments of the files of object and patch, and the lines before their documents.
+    hints: [Option<(&'a Hints, u32)>; 2],
     place: Place<'a>,
 }
 
@@ -84,13 +115,30 @@ impl<'a> Schema<'a> {
         self.to(property.map_or(Place::Unknown, Place::Property))
     }
 
+    /// The schema of the same place with the comments of the object's and the patch's files.
+    pub(crate) fn with_hints(self, hints: [Option<(&'a Hints, u32)>; 2]) -> Self {
+        Self { hints, ..self }
+    }
+
+    /// The schema of the field `name`, unless a comment beside one of its keys says another.
+    pub(crate) fn field_at(self, name: &str, keys: [Option<&Key>; 2]) -> Self {
+        for (hints, key) in self.hints.into_iter().zip(keys) {
+            if let (Some((hints, offset)), Some(key)) = (hints, key)
+                && let Some(property) = hints.0.get(&(key.position.line + offset))
+            {
+                return self.to(Place::Property(property));
+            }
+        }
+        self.field(name)
+    }
+
     /// This schema or, where nothing is known, that of the type which `node` says it is.
     pub(crate) fn or_type_of(self, node: &Node) -> Self {
         if !matches!(self.place, Place::Unknown) {
             return self;
         }
         match (node.text_at(&["apiVersion"]), node.text_at(&["kind"])) {
-            (Some(api_version), Some(kind)) => self.types.of(api_version, kind),
+            (Some(api_version), Some(kind)) => self.types.of(api_version, kind).with_hints(self.hints),
             _ => self,
         }
     }
@@ -114,7 +162,7 @@ impl<'a> Schema<'a> {
     }
 
     fn to(self, place: Place<'a>) -> Self {
-        Self { types: self.types, place }
+        Self { place, ..self }
     }
 }
 
@@ -126,7 +174,11 @@ impl Types {
     /// The schema of a whole object.
     pub(crate) fn of(&self, api_version: &str, kind: &str) -> Schema<'_> {
         let found = self.resources.get(&format!("{api_version} {kind}"));
-        Schema { types: self, place: found.map_or(Place::Unknown, |index| Place::Definition(*index)) }
+        Schema {
+            types: self,
+            hints: [None; 2],
+            place: found.map_or(Place::Unknown, |index| Place::Definition(*index)),
+        }
     }
 
     /// True when the kind is known to live outside namespaces.

@@ -9,7 +9,7 @@ use ferrite_yaml::{Data, Error as Fault, Limits, Node, Position};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CLUSTER;
 use crate::resource::{Behavior, Previous, Resource, Source};
-use crate::schema::Types;
+use crate::schema::{Hints, Types};
 
 /// Prefix of the annotations upstream keeps its bookkeeping in.
 pub(crate) const INTERNAL: &str = "internal.config.kubernetes.io/";
@@ -23,6 +23,7 @@ pub(crate) fn objects(bytes: &[u8], file: Option<&str>, types: &Types) -> Result
     let text = ferrite_yaml::decode_text(bytes)
         .map_err(|error| Error::from_yaml(ErrorKind::Malformed, shown, error))?;
     let file: Option<Arc<str>> = file.map(Arc::from);
+    let hints = Hints::read(&text).map(Arc::new);
     let documents = nodes(&text).map_err(|error| malformed(shown, error))?;
     let mut queue: VecDeque<(Node, u32)> = expand_single(documents).into();
     let mut out = Vec::with_capacity(queue.len());
@@ -43,7 +44,7 @@ pub(crate) fn objects(bytes: &[u8], file: Option<&str>, types: &Types) -> Result
             },
             _ => {
                 let mut resource = Resource::new(node, types);
-                resource.source = Source { file: file.clone(), line_offset };
+                resource.source = Source { file: file.clone(), line_offset, hints: hints.clone() };
                 take_bookkeeping(&mut resource);
                 out.push(resource);
             }
@@ -67,11 +68,21 @@ fn nodes(text: &str) -> Result<Vec<(Node, u32)>, Fault> {
             let line = error.position.line.saturating_add(lines);
             Fault::new(Position { line, ..error.position }, error.message)
         })?;
-        if let Some(node) = parsed.filter(|node| !node.is_null()) {
+        if let Some(node) = parsed.filter(|node| !is_empty(node)) {
             out.push((node, lines));
         }
     }
     Ok(out)
+}
+
+/// True for what the reference skips: nothing, `{}` and `[]`.
+fn is_empty(node: &Node) -> bool {
+    node.is_null()
+        || match &node.data {
+            Data::Map(map) => map.entries.is_empty(),
+            Data::Seq(items) => items.is_empty(),
+            Data::Scalar(_) => false,
+        }
 }
 
 /// Splits at lines that start with `---`, except a first line.

@@ -19,11 +19,12 @@ impl Node {
     /// # Errors
     /// As said; the position is that of the offending value.
     pub fn to_json(&self, dialect: Dialect) -> Result<Value, Error> {
-        self.to_value(dialect, false)
+        self.to_value(dialect, false, true)
     }
 
     /// `in_flow`: some enclosing collection is written with brackets or braces.
-    fn to_value(&self, dialect: Dialect, in_flow: bool) -> Result<Value, Error> {
+    /// `top`: this is the whole document, whose keys go-yaml reads as strings whatever they look like.
+    fn to_value(&self, dialect: Dialect, in_flow: bool, top: bool) -> Result<Value, Error> {
         let within_flow = in_flow || self.style == Style::Flow;
         match &self.data {
             // go-yaml v3 writes a missing value as '' between brackets, and reads that as a string.
@@ -34,13 +35,13 @@ impl Node {
             }
             Data::Scalar(text) => self.scalar_to_json(text, dialect),
             Data::Seq(items) => {
-                let values = items.iter().map(|item| item.to_value(dialect, within_flow));
+                let values = items.iter().map(|item| item.to_value(dialect, within_flow, false));
                 values.collect::<Result<_, _>>().map(Value::Array)
             }
             Data::Map(map) => {
                 let mut object = Map::with_capacity(map.entries.len());
                 for (key, value) in &map.entries {
-                    if dialect == Dialect::Yaml12 && !key.is_string(dialect) {
+                    if dialect == Dialect::Yaml12 && !key.is_string(dialect) && (!top || key.is_null()) {
                         let message = format!("the key `{}` is no string; put it in quotes", key.text);
                         return Err(Error::new(key.position, message));
                     }
@@ -49,7 +50,9 @@ impl Node {
                     } else {
                         key_text(key)
                     };
-                    if object.insert(text.into_owned(), value.to_value(dialect, within_flow)?).is_some()
+                    if object
+                        .insert(text.into_owned(), value.to_value(dialect, within_flow, false)?)
+                        .is_some()
                         && dialect == Dialect::Yaml12
                     {
                         let first = map.entries.iter().find(|(other, _)| other.text == key.text);

@@ -67,6 +67,17 @@ impl Key {
     }
 }
 
+impl Key {
+    /// True for a key that means null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.tag == Tag::Null
+            || self.tag == Tag::None
+                && self.style == Style::Plain
+                && resolve(&self.text, Dialect::Yaml12) == Resolved::Null
+    }
+}
+
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
         Self { text: text.to_owned(), ..Self::default() }

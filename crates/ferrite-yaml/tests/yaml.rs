@@ -58,7 +58,8 @@ fn layout() {
 fn aliases_merges_and_duplicates() {
     check("x: &x {a: 1}\ny:\n  <<: *x\n  b: 2", "x:\n  a: 1\n\"y\":\n  a: 1\n  b: 2\n");
     check("a: 1\na: 2", "line 2, column 1: mapping key \"a\" already defined at line 1");
-    check("1: x", "line 1, column 1: the key `1` is no string; put it in quotes");
+    check("1: x", "\"1\": x\n");
+    check("a: {1: x}", "line 1, column 5: the key `1` is no string; put it in quotes");
     check("# only a comment\n", "nothing");
 }
 

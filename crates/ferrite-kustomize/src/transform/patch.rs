@@ -133,7 +133,9 @@ fn merge_into(resource: &mut Resource, patch: &Resource, targeted: bool, types: 
         // The reference makes the replacement and then does not use it.
         return Ok(());
     }
-    let schema = types.of(&resource.gvk.api_version(), &kind);
+    let hints = resource.source.clone();
+    let hints = hints.hints.as_deref().map(|found| (found, hints.line_offset));
+    let schema = types.of(&resource.gvk.api_version(), &kind).with_hints([hints, patch.hints()]);
     resource
         .changing(|resource| {
             let dest = std::mem::replace(&mut resource.node, Node::null());

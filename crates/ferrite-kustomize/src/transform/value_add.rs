@@ -3,7 +3,6 @@
 use ferrite_yaml::{Error as Fault, Node, Tag};
 
 use crate::error::Result;
-use crate::fieldspec::{Create, FieldSpec};
 use crate::resource::{Resource, set_text};
 use crate::schema::Types;
 use crate::selector::Selector;
@@ -18,7 +17,7 @@ pub(crate) struct ValueAdd {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) selector: Option<Selector>,
-    pub(crate) field: FieldSpec,
+    pub(crate) path: Vec<String>,
     /// Which part of the field's slash path the value becomes, from 1; 0 replaces all of it.
     pub(crate) position: usize,
 }
@@ -26,18 +25,35 @@ pub(crate) struct Target {
 impl ValueAdd {
     pub(crate) fn run(&self, list: &mut [Resource], types: &Types) -> Result<()> {
         for target in &self.targets {
-            if target.field.path == "metadata/namespace" {
+            if target.path.iter().map(String::as_str).eq(["metadata", "namespace"]) {
                 self.namespace(list, target, types)?;
                 continue;
             }
             for resource in list.iter_mut().filter(|resource| target.selects(resource)) {
-                target
-                    .field
-                    .visit(&mut resource.node, Create::Scalar(Tag::None), &mut |node| self.set(node, target))
-                    .map_err(|error| resource.error(error))?;
+                self.add(&mut resource.node, target).map_err(|error| resource.error(error))?;
             }
         }
         Ok(())
+    }
+
+    /// Follows the path through mappings only, making what is missing.
+    fn add(&self, node: &mut Node, target: &Target) -> Result<(), Fault> {
+        let mut place = node;
+        for (at, name) in target.path.iter().enumerate() {
+            let last = at + 1 == target.path.len();
+            if place.as_map().is_none() {
+                let message = format!("wrong node kind: expected MappingNode but got {}", place.kind_name());
+                return Err(Fault::new(place.position, message));
+            }
+            if place.get(name).is_none() {
+                place.set(name, if last { Node::plain("") } else { Node::map() });
+            }
+            match place.get_mut(name) {
+                Some(next) => place = next,
+                None => return Ok(()),
+            }
+        }
+        self.set(place, target)
     }
 
     fn namespace(&self, list: &mut [Resource], target: &Target, types: &Types) -> Result<()> {
