@@ -2,6 +2,7 @@
 
 mod limits;
 mod pods;
+mod policy;
 mod quota;
 
 use parking_lot::MutexGuard;
@@ -11,6 +12,7 @@ use crate::handlers::perform::Writer;
 use crate::json::text;
 use crate::status::{ApiError, Subject};
 
+pub(crate) use policy::check as policies;
 pub(crate) use quota::recount_all;
 
 /// Refuses new objects in namespaces that are not there or are going.

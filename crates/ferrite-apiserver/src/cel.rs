@@ -14,6 +14,7 @@ mod definition;
 mod eval;
 mod lexer;
 mod library;
+mod policy;
 mod rules;
 mod syntax;
 mod value;
@@ -22,4 +23,5 @@ mod value;
 mod tests;
 
 pub(crate) use definition::check;
+pub(crate) use policy::{Answer, Named, ask};
 pub(crate) use rules::Rules;

@@ -115,6 +115,7 @@ impl<'a> Writer<'a> {
         self.allocate(None, &mut object)?;
         schema::normalize(self.resource, &mut object);
         metadata::tidy(&mut object);
+        admission::policies(self, "CREATE", None, Some(&object))?;
         let quota = admission::quota(self, &object)?;
         let name = text(&object["metadata"], "name").to_owned();
         let exists = || ApiError::already_exists(self.resource.subject(&name));
@@ -250,6 +251,7 @@ impl<'a> Writer<'a> {
         if merge::same(live, &new) && !removed {
             return Ok(Ok(Outcome { value: live.clone(), ticket: None, created: false }));
         }
+        admission::policies(self, "UPDATE", Some(live), Some(&new))?;
         let quota = admission::quota_update(self, live, &new)?;
         if self.options.dry_run {
             return Ok(Ok(Outcome { value: new, ticket: None, created: false }));

@@ -198,6 +198,7 @@ pub(crate) fn delete(writer: &Writer<'_>, how: &How) -> Result<Done, ApiError> {
             return Err(ApiError::forbidden(subject, "this namespace may not be deleted"));
         }
         let value = stored.value();
+        crate::admission::policies(writer, "DELETE", Some(&value), None)?;
         match attempt(writer, &stored, value, how) {
             Ok(done) => return Ok(done),
             Err(Refused::Missing) => return Err(ApiError::not_found(subject)),

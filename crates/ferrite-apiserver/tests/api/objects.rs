@@ -209,3 +209,35 @@ async fn unknown_fields_are_warned_about_or_refused() {
     assert_eq!(error["message"], wanted);
     running.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_policy_denies_what_its_expressions_say() {
+    let (running, api) = plain().await;
+    const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "DELETE"], "resources": ["secrets"]}]);
+    let validations = json!([
+        {"expression": "request.operation == 'DELETE' || 'owner' in object.metadata.?labels.orValue({})", "message": "an owner is needed"},
+        {"expression": "request.operation != 'DELETE' || oldObject.metadata.name != 'keep'",
+            "messageExpression": "oldObject.metadata.name + ' stays'", "reason": "Forbidden"}]);
+    let policy = json!({"metadata": {"name": "p"}, "spec": {"matchConstraints": {"resourceRules": rules}, "validations": validations}});
+    assert_eq!(api.post(&format!("{ADMISSION}/validatingadmissionpolicies"), &policy).await.0, 201);
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let secret = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+    assert_eq!(api.post(secrets, &secret("unbound", json!({}))).await.0, 201);
+    let binding =
+        json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "validationActions": ["Deny"]}});
+    assert_eq!(api.post(&format!("{ADMISSION}/validatingadmissionpolicybindings"), &binding).await.0, 201);
+
+    let (code, error) = api.post(secrets, &secret("a", json!({}))).await;
+    assert_eq!(code, 422);
+    assert_eq!(
+        error["message"],
+        "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: an owner is needed"
+    );
+    assert_eq!(api.post(secrets, &secret("keep", json!({"owner": "me"}))).await.0, 201);
+    let (code, error) = api.delete(&format!("{secrets}/keep"), &json!({})).await;
+    assert_eq!(code, 403, "{error}");
+    assert!(error["message"].as_str().is_some_and(|m| m.ends_with("keep stays")), "{error}");
+    assert_eq!(api.delete(&format!("{secrets}/unbound"), &json!({})).await.0, 200);
+    running.shutdown().await;
+}
