@@ -27,7 +27,7 @@ pub struct Args {
     /// The address artifacts are served at.
     #[arg(long, default_value = ":9090", env = "STORAGE_ADDRESS")]
     pub storage_addr: String,
-    /// The host[:port] written into artifact URLs; derived from the storage address when empty.
+    /// The host, perhaps with a port, written into artifact URLs; derived from the storage address when empty.
     #[arg(long, default_value = "", env = "STORAGE_ADV_ADDR")]
     pub storage_adv_addr: String,
     /// How long an artifact that was replaced stays downloadable at least.

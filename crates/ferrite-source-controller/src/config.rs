@@ -13,7 +13,7 @@ pub struct Config {
     pub storage_path: PathBuf,
     /// Where artifacts are served, in Go's notation (`:9090`); port 0 takes a free one.
     pub storage_addr: String,
-    /// The host[:port] in artifact URLs, perhaps with a scheme; derived from `storage_addr` when `None`.
+    /// The host in artifact URLs, perhaps with port and scheme; derived from `storage_addr` when `None`.
     pub storage_adv_addr: Option<String>,
     /// The host name that stands for `0.0.0.0` in artifact URLs.
     pub hostname: Option<String>,
