@@ -293,7 +293,7 @@ fn set_in_text(node: &mut Node, value: &Node, parts: &[String], create: Option<L
         let json = inner.to_json(Dialect::Yaml12).ok()?;
         if text.contains('\n') && text.contains("  ") { pretty(&json) } else { ferrite_yaml::go_json(&json) }
     } else {
-        ferrite_yaml::write_styled(&inner).trim().to_owned()
+        ferrite_yaml::write_commented(&inner, &text).trim().to_owned()
     };
     field.tag = explicit_tag(field);
     field.data = Data::Scalar(written);

@@ -63,6 +63,12 @@ impl Emitter {
         self.indention = true;
     }
 
+    /// Ends the line and leaves one empty.
+    pub(crate) fn empty_line(&mut self) {
+        self.finish_line();
+        self.put_break();
+    }
+
     /// Ends the document's last line.
     pub(crate) fn finish_line(&mut self) {
         if self.column > 0 {

@@ -19,6 +19,7 @@
 //!
 //! It deliberately has no serde data model and does not keep the layout of whole files.
 
+mod comments;
 mod emitter;
 mod json;
 mod kyaml;
@@ -29,7 +30,7 @@ mod scalar;
 mod write;
 
 pub use json::{from_json, go_json};
-pub use kyaml::write_styled;
+pub use kyaml::{write_commented, write_styled};
 pub use node::{Data, Key, Map, Node, Style, Tag};
 pub use parse::{Limits, decode_text, parse};
 pub use resolve::{Dialect, Resolved, resolve};

@@ -93,3 +93,23 @@ fn bombs_are_refused() {
         assert!(parse(&hostile, &Limits::default()).is_err());
     }
 }
+
+#[track_caller]
+fn rewrite(source: &str, expect: &str) {
+    let mut node = parse(source, &Limits::default()).expect("a document").expect("something in it");
+    if let Some(a) = node.get_mut("a") {
+        a.data = ferrite_yaml::Data::Scalar("new".to_owned());
+    }
+    assert_eq!(ferrite_yaml::write_commented(&node, source), expect);
+}
+
+#[test]
+fn comments_are_written_again() {
+    rewrite("# doc\n\n# head\na: x   # line\nb: 2\n", "# doc\n\n# head\na: new # line\nb: 2\n");
+    rewrite(
+        "a: x\nb:\n  # in\n  - x # lx\n  - y\n  # foot\nc: 3\n# end\n",
+        "a: new\nb:\n# in\n- x # lx\n- y\n# foot\n\nc: 3\n# end\n",
+    );
+    rewrite("a: x\nb: # kb\n  c: '#'\n", "a: new\nb: # kb\n  c: '#'\n");
+    rewrite("a: x\nb: |\n  # no comment\nc: 1\n", "a: new\nb: |\n  # no comment\nc: 1\n");
+}
