@@ -91,9 +91,7 @@ impl Builder {
         let faults = Arc::new(Faults::new(store.clone()));
         let server = Server::new(store, faults, &identity, addr, self.rbac)?;
         controllers::prepare(&server);
-        for (index, text) in self.crds.iter().enumerate() {
-            crd::install(&server, text).map_err(|reason| Error::Crd { index: index + 1, reason })?;
-        }
+        crd::install(&server, &self.crds).map_err(|(index, reason)| Error::Crd { index, reason })?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = vec![
             tokio::spawn(controllers::run(server.clone(), stopped.clone())),

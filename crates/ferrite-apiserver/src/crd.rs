@@ -8,6 +8,7 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferrite_schema::Type;
 use serde_json::{Value, json};
@@ -112,9 +113,46 @@ fn storage_version(o: &Value) -> Option<&str> {
     items(&o["spec"]["versions"]).iter().find(|v| v["storage"] == true).and_then(|v| v["name"].as_str())
 }
 
-/// Installs the definitions of a YAML or JSON text, replacing older ones, and serves them.
-pub(crate) fn install(server: &Arc<Server>, text_: &str) -> Result<(), String> {
-    for document in yaml::documents(text_)? {
+/// Installs the definitions of YAML or JSON texts, replacing older ones, and serves them.
+///
+/// Reading and checking a definition is most of the work of a start: it is spread over the processors.
+///
+/// # Errors
+///
+/// The number of the first text that is refused, from 1, and why.
+pub(crate) fn install(server: &Arc<Server>, texts: &[String]) -> Result<(), (usize, String)> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, text)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, texts.get(i)?)))
+        {
+            done.push((index + 1, put_all(server, text)));
+        }
+        done
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(texts.len());
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        done.extend(others.into_iter().filter_map(|thread| thread.join().ok()).flatten());
+        done
+    });
+    done.sort_by_key(|(number, _)| *number);
+    for (number, result) in done {
+        // Names are accepted in the order of the texts, whichever was read first.
+        for name in result.map_err(|why| (number, why))? {
+            settle(server, &name);
+        }
+    }
+    refresh(server);
+    Ok(())
+}
+
+/// Stores the definitions of one text and returns their names.
+fn put_all(server: &Arc<Server>, content: &str) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for document in yaml::documents(content)? {
         let (kind, version) = (text(&document, "kind"), text(&document, "apiVersion"));
         if version.starts_with("kustomize.config.k8s.io/") {
             continue;
@@ -124,10 +162,10 @@ pub(crate) fn install(server: &Arc<Server>, text_: &str) -> Result<(), String> {
                 "expected apiextensions.k8s.io/v1 CustomResourceDefinition, found {version} {kind}"
             ));
         }
+        names.push(text(&document["metadata"], "name").to_owned());
         put(server, document).map_err(|e| e.message().to_owned())?;
     }
-    refresh(server);
-    Ok(())
+    Ok(names)
 }
 
 fn put(server: &Arc<Server>, document: Value) -> Result<(), ApiError> {
@@ -141,7 +179,15 @@ fn put(server: &Arc<Server>, document: Value) -> Result<(), ApiError> {
     let options = Options::internal("ferrite-apiserver");
     let writer =
         Writer { server, resource, namespace: "", name: &name, user: &user, options, sub: None, call: None };
-    if server.store.get(KEY, "", &name).is_some() {
+    if let Some(stored) = server.store.get(KEY, "", &name) {
+        let mut wanted = document.clone();
+        schema::complete(resource, &mut wanted);
+        let live = stored.value();
+        let labelled = |key: &str| wanted["metadata"].get(key).is_none_or(|v| *v == live["metadata"][key]);
+        if crate::merge::same(&wanted["spec"], &live["spec"]) && labelled("labels") && labelled("annotations")
+        {
+            return Ok(());
+        }
         writer.update(|live| {
             let mut new = live.clone();
             new["spec"] = document["spec"].clone();
@@ -155,7 +201,6 @@ fn put(server: &Arc<Server>, document: Value) -> Result<(), ApiError> {
     } else {
         writer.create(document, &Owners::Changed)?;
     }
-    settle(server, &name);
     Ok(())
 }
 
