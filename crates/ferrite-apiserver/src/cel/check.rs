@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use ferrite_schema::{Kind, Type};
 
+use super::library;
 use super::syntax::{Expr, Literal, Macro, Node};
 use super::value::unescape;
 
@@ -52,6 +53,7 @@ pub(super) fn static_type(ty: &Type) -> Static<'_> {
         Kind::String => match ty.format.as_deref() {
             Some("date-time" | "date") => S::Timestamp,
             Some("duration") => S::Duration,
+            Some("byte") => S::Bytes,
             _ => S::Text,
         },
         Kind::Integer => S::Int,
@@ -96,12 +98,37 @@ impl Static<'_> {
     pub(super) fn fits(&self, other: &Self) -> bool {
         match (self, other) {
             (S::Dyn, _) | (_, S::Dyn) => true,
-            // Whether null is possible is only known of the value.
-            (S::Null, _) | (_, S::Null) => true,
+            (S::Null, other) | (other, S::Null) => other.nullable(),
             (S::List(a), S::List(b)) | (S::Optional(a), S::Optional(b)) => a.fits(b),
             (S::Map(k, v), S::Map(l, w)) => k.fits(l) && v.fits(w),
-            (S::Map(k, _), S::Object(_)) | (S::Object(_), S::Map(k, _)) => k.fits(&S::Text),
+            (S::Object(a), S::Object(b)) => std::ptr::eq(*a, *b),
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+
+    fn nullable(&self) -> bool {
+        !matches!(
+            self,
+            S::Bool
+                | S::Int
+                | S::Uint
+                | S::Double
+                | S::Text
+                | S::Bytes
+                | S::List(_)
+                | S::Map(..)
+                | S::TypeName
+        )
+    }
+
+    /// Whether both are the same type, as the items of a written list must be.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (S::Dyn, S::Dyn) => true,
+            (S::Dyn, _) | (_, S::Dyn) => false,
+            (S::List(a), S::List(b)) | (S::Optional(a), S::Optional(b)) => a.fits(b),
+            (S::Null, _) | (_, S::Null) => matches!((self, other), (S::Null, S::Null)),
+            _ => self.fits(other),
         }
     }
 
@@ -146,9 +173,9 @@ pub(super) fn check<'n, 't>(node: &'n Node, names: &mut Names<'n, 't>) -> Checke
             Ok(if *optional { S::Optional(Rc::new(found)) } else { found })
         }
         Expr::Call { name, target, arguments } => {
-            let target = target.as_ref().map(|t| check(t, names)).transpose()?;
-            let arguments = arguments.iter().map(|a| check(a, names)).collect::<Result<Vec<_>, _>>()?;
-            call(name, target, &arguments, node.at)
+            let found = invoke(name, target.as_deref(), arguments, node.at, names)?;
+            constants(name, arguments)?;
+            Ok(found)
         }
         Expr::Each { what, of, variables, filter, body } => {
             each(*what, of, variables, filter.as_deref(), body, names)
@@ -166,6 +193,7 @@ pub(super) fn check<'n, 't>(node: &'n Node, names: &mut Names<'n, 't>) -> Checke
         }
         Expr::List(items) => {
             let types = items.iter().map(|i| check(i, names)).collect::<Result<Vec<_>, _>>()?;
+            alike(&types, items.iter())?;
             Ok(S::List(Rc::new(join(types))))
         }
         Expr::Map(entries) => {
@@ -174,6 +202,8 @@ pub(super) fn check<'n, 't>(node: &'n Node, names: &mut Names<'n, 't>) -> Checke
                 keys.push(check(key, names)?);
                 values.push(check(value, names)?);
             }
+            alike(&keys, entries.iter().map(|(k, _)| k))?;
+            alike(&values, entries.iter().map(|(_, v)| v))?;
             Ok(S::Map(Rc::new(join(keys)), Rc::new(join(values))))
         }
         Expr::Not(of) => match check(of, names)? {
@@ -198,6 +228,50 @@ pub(super) fn check<'n, 't>(node: &'n Node, names: &mut Names<'n, 't>) -> Checke
             Ok(join(vec![then, otherwise]))
         }
     }
+}
+
+fn invoke<'n, 't>(
+    name: &str,
+    target: Option<&'n Node>,
+    arguments: &'n [Node],
+    at: usize,
+    names: &mut Names<'n, 't>,
+) -> Checked<'t> {
+    let of = target.map(|t| check(t, names)).transpose()?;
+    // What is formatted need not be of one type.
+    let mixed = name == "format" && of.is_some();
+    let types = arguments.iter().map(|a| match &a.expr {
+        Expr::List(items) if mixed => {
+            items.iter().try_for_each(|i| check(i, names).map(|_| ()))?;
+            Ok(S::List(Rc::new(S::Dyn)))
+        }
+        _ => check(a, names),
+    });
+    let types = types.collect::<Result<Vec<_>, _>>()?;
+    call(name, of, &types, at)
+}
+
+/// The items of a list that is written out have one type.
+fn alike<'n>(types: &[Static<'_>], nodes: impl Iterator<Item = &'n Node>) -> Result<(), Refusal> {
+    let Some(first) = types.first() else { return Ok(()) };
+    match types.iter().zip(nodes).find(|(ty, _)| !first.is(ty)) {
+        Some((ty, node)) => refuse(node.at, format!("expected type '{first}' but found '{ty}'")),
+        None => Ok(()),
+    }
+}
+
+/// Texts that are given to these functions as they are can be judged right away.
+fn constants(name: &str, arguments: &[Node]) -> Result<(), Refusal> {
+    let Some(Node { expr: Expr::Literal(Literal::Text(text)), at, .. }) = arguments.last() else {
+        return Ok(());
+    };
+    let sound = match (name, arguments.len()) {
+        ("matches", _) => library::is_pattern(text),
+        ("duration", 1) => library::duration(text).is_some(),
+        ("timestamp", 1) => library::timestamp(text).is_some(),
+        _ => true,
+    };
+    if sound { Ok(()) } else { refuse(*at, format!("invalid {name} argument")) }
 }
 
 fn constant<'t>(literal: &Literal) -> Static<'t> {
@@ -292,7 +366,6 @@ fn binary<'t>(operator: &str, left: &Static<'t>, right: &Static<'t>) -> Option<S
         "in" => match right {
             S::List(item) => boolean(item.fits(left)),
             S::Map(key, _) => boolean(key.fits(left)),
-            S::Object(_) => boolean(left.fits(&S::Text)),
             S::Dyn => Some(S::Bool),
             _ => None,
         },
@@ -328,7 +401,6 @@ fn each<'n, 't>(
     let (key, value, list) = match check(of, names)? {
         S::List(item) => (S::Int, (*item).clone(), true),
         S::Map(key, value) => ((*key).clone(), (*value).clone(), false),
-        S::Object(_) => (S::Text, S::Dyn, false),
         S::Dyn => (S::Dyn, S::Dyn, true),
         other => {
             let message = format!(
@@ -339,6 +411,7 @@ fn each<'n, 't>(
     };
     let element = if list { value.clone() } else { key.clone() };
     let before = names.len();
+    let first = key.clone();
     match variables {
         [one] => names.push((one, element.clone())),
         [first, second, ..] => names.extend([(first.as_str(), key), (second.as_str(), value)]),
@@ -349,12 +422,17 @@ fn each<'n, 't>(
         if ty.fits(&S::Bool) { Ok(()) } else { no_overload(node.at, "_&&_", &[S::Bool, ty]) }
     };
     let result = match (filter, what) {
-        (Some(filter), _) => {
+        (Some(filter), Macro::Map) => {
             inner(filter, names).and_then(|()| check(body, names)).map(|ty| S::List(Rc::new(ty)))
         }
-        (None, Macro::Map) => check(body, names).map(|ty| S::List(Rc::new(ty))),
-        (None, Macro::Filter) => inner(body, names).map(|()| S::List(Rc::new(element))),
-        (None, Macro::All | Macro::Exists | Macro::ExistsOne) => inner(body, names).map(|()| S::Bool),
+        (filter, Macro::MapValues) => {
+            let filter = filter.map_or(Ok(()), |f| inner(f, names));
+            filter.and_then(|()| check(body, names)).map(|ty| S::Map(Rc::new(first), Rc::new(ty)))
+        }
+        (_, Macro::Map) => check(body, names).map(|ty| S::List(Rc::new(ty))),
+        (_, Macro::SortBy) => check(body, names).map(|_| S::List(Rc::new(element))),
+        (_, Macro::Filter) => inner(body, names).map(|()| S::List(Rc::new(element))),
+        (_, Macro::All | Macro::Exists | Macro::ExistsOne) => inner(body, names).map(|()| S::Bool),
     };
     names.truncate(before);
     result

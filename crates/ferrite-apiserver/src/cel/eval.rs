@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use ferrite_schema::ListType;
+
 use super::library;
 use super::syntax::{Expr, Literal, Macro, Node};
 use super::value::Value;
@@ -106,8 +108,16 @@ pub(super) fn eval<'j>(node: &Node, scope: &Scope<'j, '_>, meter: &mut Meter) ->
             Ok(Value::List(Rc::new(items)))
         }
         Expr::Map(entries) => {
-            let entries = entries.iter().map(|(k, v)| Ok((eval(k, scope, meter)?, eval(v, scope, meter)?)));
-            Ok(Value::Map(Rc::new(entries.collect::<Result<Vec<_>, Failure>>()?)))
+            let mut out: Vec<(Value<'j>, Value<'j>)> = Vec::new();
+            for (key, value) in entries {
+                let (key, value) = (eval(key, scope, meter)?, eval(value, scope, meter)?);
+                meter.spend(out.len())?;
+                match out.iter_mut().find(|(k, _)| k.same(&key)) {
+                    Some(entry) => entry.1 = value,
+                    None => out.push((key, value)),
+                }
+            }
+            Ok(Value::Map(Rc::new(out)))
         }
         Expr::Not(of) => match eval(of, scope, meter)? {
             Value::Bool(b) => Ok(Value::Bool(!b)),
@@ -195,7 +205,7 @@ fn index<'j>(of: &Value<'j>, key: &Value<'j>, optional: bool) -> Outcome<'j> {
     };
     let found = match (of, key) {
         (Value::Map(_) | Value::JsonMap(..), key) => of.entry(key),
-        (Value::List(_) | Value::JsonList(..), Value::Int(at)) => {
+        (Value::List(_) | Value::JsonList(..) | Value::Merged(..), Value::Int(at)) => {
             usize::try_from(*at).ok().and_then(|at| of.items().and_then(|items| items.into_iter().nth(at)))
         }
         _ => return Err(Failure::NoOverload),
@@ -294,6 +304,11 @@ fn arithmetic<'j>(operator: &str, left: &Value<'j>, right: &Value<'j>, meter: &m
         ("+", _, _) => match (left.items(), right.items()) {
             (Some(mut a), Some(b)) => {
                 meter.spend(a.len() + b.len())?;
+                if matches!(left, Value::JsonList(_, ty) | Value::Merged(_, ty) if ty.list != ListType::Atomic)
+                {
+                    meter.spend(a.len().saturating_mul(b.len()))?;
+                    return left.merged(b).ok_or(Failure::NoOverload);
+                }
                 a.extend(b);
                 Ok(Value::List(Rc::new(a)))
             }
@@ -333,7 +348,7 @@ fn each<'j>(
         }
         [] => Err(Failure::NoOverload),
     };
-    let (mut found, mut failure, mut out) = (0, None, Vec::new());
+    let (mut found, mut failure, mut out, mut entries) = (0, None, Vec::new(), Vec::new());
     for pair in &pairs {
         if let Some(filter) = filter {
             match visit(pair, filter, meter)? {
@@ -345,6 +360,8 @@ fn each<'j>(
         let result = visit(pair, body, meter);
         match (what, result) {
             (Macro::Map, result) => out.push(result?),
+            (Macro::MapValues, result) => entries.push((pair.0.clone(), result?)),
+            (Macro::SortBy, result) => entries.push((result?, pair.1.clone())),
             (Macro::All, Ok(Value::Bool(false))) => return Ok(Value::Bool(false)),
             (Macro::Exists, Ok(Value::Bool(true))) => return Ok(Value::Bool(true)),
             (Macro::Filter, Ok(Value::Bool(true))) => out.push(if list { &pair.1 } else { &pair.0 }.clone()),
@@ -360,6 +377,8 @@ fn each<'j>(
     }
     match (what, failure) {
         (Macro::Map | Macro::Filter, _) => Ok(Value::List(Rc::new(out))),
+        (Macro::MapValues, _) => Ok(Value::Map(Rc::new(entries))),
+        (Macro::SortBy, _) => library::sort(entries),
         (Macro::ExistsOne, _) => Ok(Value::Bool(found == 1)),
         (Macro::All | Macro::Exists, Some(failure)) => Err(failure),
         (Macro::All | Macro::Exists, None) => Ok(Value::Bool(what == Macro::All)),

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::eval::{Failure, Meter, Outcome, error};
 use super::value::Value;
 
+pub(super) use text::is_pattern;
 pub(super) use time::{duration, timestamp};
 
 /// A quantity in units of 10⁻⁹.
@@ -70,12 +71,12 @@ pub(super) fn call<'j>(
     let size = target.into_iter().chain(arguments).filter_map(Value::size).sum::<usize>();
     meter.spend(size / 10)?;
     match target {
-        None => function(name, arguments),
+        None => function(name, arguments, meter),
         Some(target) => method(name, target, arguments, meter),
     }
 }
 
-fn function<'j>(name: &str, arguments: &[Value<'j>]) -> Outcome<'j> {
+fn function<'j>(name: &str, arguments: &[Value<'j>], meter: &mut Meter) -> Outcome<'j> {
     match (name, arguments) {
         ("dyn", [value]) => Ok(value.clone()),
         ("size", [value]) => size(value),
@@ -86,7 +87,11 @@ fn function<'j>(name: &str, arguments: &[Value<'j>]) -> Outcome<'j> {
         ("optional.ofNonZeroValue", [value]) => {
             Ok(Value::Optional((!is_zero(value)).then(|| Rc::new(value.clone()))))
         }
-        ("math.greatest" | "math.least", values) => extreme(name == "math.greatest", values),
+        ("lists.range", [Value::Int(n)]) => {
+            meter.spend(usize::try_from(*n).unwrap_or(0))?;
+            Ok(Value::List(Rc::new((0..*n).map(Value::Int).collect())))
+        }
+        ("sign", [Value::Quantity(q)]) => Ok(Value::Int(q.signum() as i64)),
         ("sets.contains", [a, b]) => Ok(Value::Bool(contains_all(a, b)?)),
         ("sets.equivalent", [a, b]) => Ok(Value::Bool(contains_all(a, b)? && contains_all(b, a)?)),
         ("sets.intersects", [a, b]) => {
@@ -127,11 +132,7 @@ fn is_zero(value: &Value<'_>) -> bool {
     }
 }
 
-fn extreme<'j>(greatest: bool, values: &[Value<'j>]) -> Outcome<'j> {
-    let values = match values {
-        [one] => one.items().unwrap_or_else(|| vec![one.clone()]),
-        many => many.to_vec(),
-    };
+fn extreme<'j>(greatest: bool, values: Vec<Value<'j>>) -> Outcome<'j> {
     let wanted = if greatest { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less };
     let mut values = values.into_iter();
     let Some(mut best) = values.next() else { return error("min/max called on empty list") };
@@ -208,9 +209,11 @@ fn method<'j>(name: &str, target: &Value<'j>, arguments: &[Value<'j>], meter: &m
         (Value::Text(text), ..) => text::method(name, text, arguments, meter),
         (Value::Quantity(q), ..) => quantity_method(name, *q, arguments),
         (Value::Url(_) | Value::Ip(_) | Value::Cidr(..), ..) => network::method(name, target, arguments),
-        (Value::Duration(_) | Value::Timestamp(_), _, [] | [_]) => time::method(name, target),
+        (Value::Duration(_) | Value::Timestamp(_), ..) => time::method(name, target, arguments),
         (Value::Optional(inner), ..) => optional_method(name, inner.as_deref(), arguments),
-        (Value::List(_) | Value::JsonList(..), ..) => list_method(name, target, arguments, meter),
+        (Value::List(_) | Value::JsonList(..) | Value::Merged(..), ..) => {
+            list_method(name, target, arguments, meter)
+        }
         _ => Err(Failure::NoOverload),
     }
 }
@@ -229,7 +232,6 @@ fn quantity_method<'j>(name: &str, q: i128, arguments: &[Value<'j>]) -> Outcome<
             _ => return error("cannot convert value to integer"),
         },
         ("asApproximateFloat", 0) => Value::Double(q as f64 / 1e9),
-        ("sign", 0) => Value::Int(q.signum() as i64),
         ("add", 1) => Value::Quantity(q.saturating_add(other)),
         ("sub", 1) => Value::Quantity(q.saturating_sub(other)),
         ("isLessThan", 1) => Value::Bool(q < other),
@@ -267,13 +269,29 @@ fn list_method<'j>(
             Ok(Value::Bool(sorted))
         }
         ("max" | "min", []) if items.is_empty() => error(format!("{name} called on empty list")),
-        ("max" | "min", []) => extreme(name == "max", &items),
+        ("max" | "min", []) => extreme(name == "max", items),
         ("sum", []) => sum(&items),
         ("indexOf", [wanted]) => position(items.iter().position(|i| i.same(wanted))),
         ("lastIndexOf", [wanted]) => position(items.iter().rposition(|i| i.same(wanted))),
         ("join", []) => text::join(&items, ""),
         ("join", [by]) => text::join(&items, text_of(by)?),
         ("reverse", []) => Ok(Value::List(Rc::new(items.into_iter().rev().collect()))),
+        ("sort", []) => sort(items.iter().cloned().zip(items.iter().cloned()).collect()),
+        ("slice", [Value::Int(from), Value::Int(to)]) => {
+            let at = |n: &i64| usize::try_from(*n).ok();
+            match (at(from), at(to)) {
+                (Some(from), Some(to)) if from <= to && to <= items.len() => {
+                    Ok(Value::List(Rc::new(items.get(from..to).unwrap_or_default().to_vec())))
+                }
+                _ => error(format!("cannot slice({from}, {to}), list is length {}", items.len())),
+            }
+        }
+        ("first", []) => Ok(Value::Optional(items.into_iter().next().map(Rc::new))),
+        ("last", []) => Ok(Value::Optional(items.into_iter().next_back().map(Rc::new))),
+        ("flatten", []) => {
+            let flat = items.into_iter().flat_map(|i| i.items().unwrap_or_else(|| vec![i]));
+            Ok(Value::List(Rc::new(flat.collect())))
+        }
         ("distinct", []) => {
             let mut out: Vec<Value<'j>> = Vec::new();
             for item in items {
@@ -286,6 +304,15 @@ fn list_method<'j>(
         }
         _ => Err(Failure::NoOverload),
     }
+}
+
+/// The values in the order of their keys, which must have one.
+pub(super) fn sort<'j>(mut pairs: Vec<(Value<'j>, Value<'j>)>) -> Outcome<'j> {
+    if pairs.windows(2).any(|w| w[0].0.compare(&w[1].0).is_none()) {
+        return error("list elements must have the same type and be comparable");
+    }
+    pairs.sort_by(|a, b| a.0.compare(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+    Ok(Value::List(Rc::new(pairs.into_iter().map(|(_, value)| value).collect())))
 }
 
 fn sum<'j>(items: &[Value<'j>]) -> Outcome<'j> {

@@ -176,7 +176,7 @@ impl Run<'_> {
                 let message = computed
                     .or_else(|| named.map(str::to_owned))
                     .unwrap_or_else(|| format!("failed rule: {shown}"));
-                broken(rule, path, &message)
+                broken(rule, ty, path, &message)
             }
         };
         self.out.push(cause);
@@ -198,9 +198,8 @@ impl Run<'_> {
 }
 
 /// The cause of a rule that does not hold, at the path it names.
-fn broken(rule: &Json, path: &str, message: &str) -> Cause {
-    let field_path = text(rule, "fieldPath").replace("['", "[").replace("']", "]");
-    let joined = format!("{path}{field_path}");
+fn broken(rule: &Json, ty: &Type, path: &str, message: &str) -> Cause {
+    let joined = format!("{path}{}", shown_path(text(rule, "fieldPath"), ty));
     let field = joined.strip_prefix('.').unwrap_or(&joined);
     let (reason, kind) = match text(rule, "reason") {
         "FieldValueRequired" => ("FieldValueRequired", "Required value"),
@@ -209,7 +208,32 @@ fn broken(rule: &Json, path: &str, message: &str) -> Cause {
         _ => ("FieldValueInvalid", "Invalid value"),
     };
     let field = if field.is_empty() { "<nil>" } else { field };
-    Cause { reason, message: format!("{kind}: {message}"), field: field.to_owned() }
+    // A duplicate is told by its value alone, which a rule has none of.
+    let message = if kind == "Duplicate value" { kind.to_owned() } else { format!("{kind}: {message}") };
+    Cause { reason, message, field: field.to_owned() }
+}
+
+/// A path such as `.spec['a-b']` as causes show it: keys of mappings are in brackets, fields are not.
+fn shown_path(path: &str, ty: &Type) -> String {
+    let (mut out, mut ty, mut rest) = (String::new(), ty, path);
+    while !rest.is_empty() {
+        let (name, after) = match rest.strip_prefix("['") {
+            Some(inner) => inner.split_once("']").unwrap_or((inner, "")),
+            None => {
+                let inner = rest.strip_prefix('.').unwrap_or(rest);
+                inner.split_at_checked(inner.find(['.', '[']).unwrap_or(inner.len())).unwrap_or((inner, ""))
+            }
+        };
+        let field = ty.field(name).is_some() || ty.values.is_none();
+        out = if field { format!("{out}.{name}") } else { format!("{out}[{name}]") };
+        ty = ty.child(name).unwrap_or_else(|| Type::any());
+        // A bracket that opens nothing would be read forever.
+        if after.len() == rest.len() {
+            break;
+        }
+        rest = after;
+    }
+    out
 }
 
 /// The item of the old list that is the same one as `item`; only keyed lists tell.

@@ -46,7 +46,10 @@ pub(super) enum Macro {
     Exists,
     ExistsOne,
     Map,
+    /// The values of a mapping, each computed anew.
+    MapValues,
     Filter,
+    SortBy,
 }
 
 /// The shape of a node.
@@ -117,7 +120,10 @@ pub(super) struct SyntaxError {
 
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Syntax error: {}", self.message)
+        match self.message.starts_with("invalid int literal") {
+            true => f.write_str(&self.message),
+            false => write!(f, "Syntax error: {}", self.message),
+        }
     }
 }
 
@@ -314,6 +320,10 @@ impl Parser {
     fn primary(&mut self) -> Result<Node> {
         let at = self.at();
         match self.take() {
+            // Only with a minus before it is this an int.
+            Kind::Literal(Literal::Int(i64::MIN)) => {
+                Err(SyntaxError { at, message: "invalid int literal".to_owned() })
+            }
             Kind::Literal(literal) => self.node(Expr::Literal(literal), at),
             Kind::Name(name) => match name.as_str() {
                 "true" | "false" => self.node(Expr::Literal(Literal::Bool(name == "true")), at),
@@ -379,6 +389,9 @@ impl Parser {
             ("exists_one" | "existsOne", 2 | 3) => Macro::ExistsOne,
             ("map", 2 | 3) => Macro::Map,
             ("filter", 2) => Macro::Filter,
+            ("transformList", 3 | 4) => Macro::Map,
+            ("transformMap", 3 | 4) => Macro::MapValues,
+            ("sortBy", 2) => Macro::SortBy,
             ("optMap" | "optFlatMap", 2) => {
                 let flat = name == "optFlatMap";
                 let (Some(body), Some(first)) = (arguments.pop(), arguments.pop()) else {
@@ -391,7 +404,9 @@ impl Parser {
         };
         let (Some(body), of) = (arguments.pop(), Box::new(target)) else { return Err(self.unexpected()) };
         // The middle argument of map is a filter, of the others a second variable.
-        let filter = if what == Macro::Map && arguments.len() == 2 { arguments.pop() } else { None };
+        let variables = if name.starts_with("transform") { 2 } else { 1 };
+        let maps = matches!(what, Macro::Map | Macro::MapValues);
+        let filter = if maps && arguments.len() > variables { arguments.pop() } else { None };
         let variables = arguments.iter().map(variable).collect::<Result<_>>()?;
         let each = Expr::Each { what, of, variables, filter: filter.map(Box::new), body: body.into() };
         self.node(each, at)
@@ -399,7 +414,7 @@ impl Parser {
 
     /// A call of a method, or of a function whose name has a namespace: `optional.of(…)`.
     fn call(&self, target: Node, name: String, arguments: Vec<Node>, at: usize) -> Result<Node> {
-        const NAMESPACES: [&str; 5] = ["optional", "math", "sets", "ip", "strings"];
+        const NAMESPACES: [&str; 5] = ["optional", "sets", "ip", "lists", "strings"];
         if let Expr::Name(namespace) = &target.expr
             && NAMESPACES.contains(&namespace.as_str())
         {

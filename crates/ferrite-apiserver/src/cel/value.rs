@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ferrite_schema::{Kind, ListType, Type};
 use serde_json::{Map, Value as Json};
 
@@ -23,6 +25,8 @@ pub(super) enum Value<'j> {
     Map(Rc<Vec<(Self, Self)>>),
     /// A list of the object.
     JsonList(&'j [Json], &'j Type),
+    /// A set or keyed list with what the expression added.
+    Merged(Rc<Vec<Self>>, &'j Type),
     /// A mapping of the object.
     JsonMap(&'j Map<String, Json>, &'j Type),
     /// Nanoseconds.
@@ -91,6 +95,7 @@ pub(super) fn lift<'j>(json: &'j Json, ty: &'j Type) -> Value<'j> {
                 Some("date-time") => super::library::timestamp(text).map(Value::Timestamp),
                 Some("date") => super::library::timestamp(&format!("{text}T00:00:00Z")).map(Value::Timestamp),
                 Some("duration") => super::library::duration(text).map(Value::Duration),
+                Some("byte") => STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into())),
                 _ => None,
             };
             special.unwrap_or_else(|| Value::Text(text.as_str().into()))
@@ -111,7 +116,7 @@ impl<'j> Value<'j> {
             Self::Double(_) => "double",
             Self::Text(_) => "string",
             Self::Bytes(_) => "bytes",
-            Self::List(_) | Self::JsonList(..) => "list",
+            Self::List(_) | Self::JsonList(..) | Self::Merged(..) => "list",
             Self::Map(_) | Self::JsonMap(..) => "map",
             Self::Duration(_) => "google.protobuf.Duration",
             Self::Timestamp(_) => "google.protobuf.Timestamp",
@@ -127,7 +132,7 @@ impl<'j> Value<'j> {
     /// Its elements, when it is a list.
     pub(super) fn items(&self) -> Option<Vec<Self>> {
         match self {
-            Self::List(items) => Some(items.to_vec()),
+            Self::List(items) | Self::Merged(items, _) => Some(items.to_vec()),
             Self::JsonList(items, ty) => Some(items.iter().map(|i| lift(i, ty.item())).collect()),
             _ => None,
         }
@@ -149,7 +154,7 @@ impl<'j> Value<'j> {
         Some(match self {
             Self::Text(text) => text.chars().count(),
             Self::Bytes(bytes) => bytes.len(),
-            Self::List(items) => items.len(),
+            Self::List(items) | Self::Merged(items, _) => items.len(),
             Self::JsonList(items, _) => items.len(),
             Self::Map(entries) => entries.len(),
             Self::JsonMap(map, _) => map.len(),
@@ -157,14 +162,13 @@ impl<'j> Value<'j> {
         })
     }
 
-    /// The entry of a mapping, if it is there. A null field that may not be null is not there.
+    /// The entry of a mapping, if it is there. Null fields and undeclared ones are not.
     pub(super) fn entry(&self, key: &Self) -> Option<Self> {
         match (self, key) {
             (Self::JsonMap(map, ty), Self::Text(key)) => {
-                let ty = child(ty, key);
-                map.get(&**key)
-                    .filter(|v| !v.is_null() || ty.nullable && ty.kind != Kind::Object)
-                    .map(|v| lift(v, ty))
+                let fields = ty.kind == Kind::Object && ty.values.is_none();
+                let shown = |v: &&Json| !fields || !v.is_null() && ty.field(key).is_some();
+                map.get(&**key).filter(shown).map(|v| lift(v, child(ty, key)))
             }
             (Self::Map(entries), key) => entries.iter().find(|(k, _)| k.same(key)).map(|(_, v)| v.clone()),
             _ => None,
@@ -210,8 +214,40 @@ impl<'j> Value<'j> {
         }
     }
 
+    /// This list and what another has besides: keyed items are replaced, a set has no item twice.
+    pub(super) fn merged(&self, other: Vec<Self>) -> Option<Self> {
+        let (Self::JsonList(_, ty) | Self::Merged(_, ty)) = self else { return None };
+        let mut items = self.items()?;
+        match &ty.list {
+            ListType::Atomic => return None,
+            ListType::Set => {
+                for item in other {
+                    if !items.iter().any(|i| i.same(&item)) {
+                        items.push(item);
+                    }
+                }
+            }
+            ListType::Map(keys) => {
+                let key = |item: &Self| keys.iter().map(|k| item.field(k)).collect::<Vec<_>>();
+                let alike = |a: &Self, b: &Self| {
+                    key(a).iter().zip(key(b)).all(|(a, b)| match (a, b) {
+                        (Some(a), Some(b)) => a.same(&b),
+                        (a, b) => a.is_none() && b.is_none(),
+                    })
+                };
+                for item in other {
+                    match items.iter_mut().find(|i| alike(i, &item)) {
+                        Some(found) => *found = item,
+                        None => items.push(item),
+                    }
+                }
+            }
+        }
+        Some(Self::Merged(Rc::new(items), ty))
+    }
+
     fn same_items(&self, other: &Self, a: &[Self], b: &[Self]) -> bool {
-        let unordered = |v: &Self| matches!(v, Self::JsonList(_, ty) if ty.list != ListType::Atomic);
+        let unordered = |v: &Self| matches!(v, Self::JsonList(_, ty) | Self::Merged(_, ty) if ty.list != ListType::Atomic);
         if unordered(self) || unordered(other) {
             return a.iter().all(|x| b.iter().any(|y| x.same(y)));
         }

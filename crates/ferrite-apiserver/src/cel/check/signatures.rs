@@ -12,7 +12,7 @@ pub(super) fn is_type(name: &str) -> bool {
     TYPES.contains(&name)
 }
 
-const NAMES: [&str; 88] = [
+const NAMES: [&str; 92] = [
     "add",
     "asApproximateFloat",
     "asInteger",
@@ -32,6 +32,8 @@ const NAMES: [&str; 88] = [
     "family",
     "find",
     "findAll",
+    "first",
+    "flatten",
     "format",
     "getDate",
     "getDayOfMonth",
@@ -68,12 +70,12 @@ const NAMES: [&str; 88] = [
     "isURL",
     "isUnspecified",
     "join",
+    "last",
     "lastIndexOf",
+    "lists.range",
     "lowerAscii",
     "masked",
     "matches",
-    "math.greatest",
-    "math.least",
     "max",
     "min",
     "optional.none",
@@ -90,6 +92,8 @@ const NAMES: [&str; 88] = [
     "sets.intersects",
     "sign",
     "size",
+    "slice",
+    "sort",
     "split",
     "startsWith",
     "string",
@@ -122,12 +126,7 @@ pub(super) fn function<'t>(name: &str, arguments: &[S<'t>]) -> Option<S<'t>> {
         ("optional.of" | "optional.ofNonZeroValue", 1) => {
             return first.map(|t| S::Optional(Rc::new(t.clone())));
         }
-        ("math.greatest" | "math.least", 1..) => {
-            return match first? {
-                S::List(item) => Some((**item).clone()),
-                other => Some(other.clone()),
-            };
-        }
+        ("lists.range", 1) => return all(arguments, &[S::Int]).then(|| S::List(Rc::new(S::Int))),
         ("size", 1) => return method(name, first?, &[]),
         ("sets.contains" | "sets.equivalent" | "sets.intersects", 2) => {
             let lists = arguments.iter().all(|a| matches!(a, S::List(_) | S::Dyn));
@@ -139,6 +138,7 @@ pub(super) fn function<'t>(name: &str, arguments: &[S<'t>]) -> Option<S<'t>> {
     let number = |more: &[S<'t>]| arguments.len() == 1 && more.iter().any(|m| arguments[0].fits(m));
     match name {
         "matches" if all(arguments, &[S::Text, S::Text]) => Some(S::Bool),
+        "sign" if all(arguments, &[S::Quantity]) => Some(S::Int),
         "quantity" if text => Some(S::Quantity),
         "url" if text => Some(S::Url),
         "ip" if text => Some(S::Ip),
@@ -165,11 +165,11 @@ pub(super) fn method<'t>(name: &str, target: &S<'t>, arguments: &[S<'t>]) -> Opt
     match target {
         S::Dyn => Some(S::Dyn),
         S::Text => text(name, arguments),
-        S::Bytes | S::Map(..) | S::Object(_) => (name == "size" && arguments.is_empty()).then_some(S::Int),
+        S::Bytes | S::Map(..) => (name == "size" && arguments.is_empty()).then_some(S::Int),
         S::List(item) => list(name, target, item, arguments),
         S::Quantity => match name {
             "isInteger" if arguments.is_empty() => Some(S::Bool),
-            "asInteger" | "sign" if arguments.is_empty() => Some(S::Int),
+            "asInteger" if arguments.is_empty() => Some(S::Int),
             "asApproximateFloat" if arguments.is_empty() => Some(S::Double),
             "add" | "sub" if all(arguments, &[S::Quantity]) || all(arguments, &[S::Int]) => Some(S::Quantity),
             "isLessThan" | "isGreaterThan" if all(arguments, &[S::Quantity]) => Some(S::Bool),
@@ -217,7 +217,7 @@ pub(super) fn method<'t>(name: &str, target: &S<'t>, arguments: &[S<'t>]) -> Opt
             ("or", [other]) if target.fits(other) => Some(target.clone()),
             _ => None,
         },
-        S::Null | S::Bool | S::Int | S::Uint | S::Double | S::TypeName => None,
+        S::Object(_) | S::Null | S::Bool | S::Int | S::Uint | S::Double | S::TypeName => None,
     }
 }
 
@@ -226,7 +226,7 @@ fn text<'t>(name: &str, arguments: &[S<'t>]) -> Option<S<'t>> {
     match name {
         "size" if is(&[]) => Some(S::Int),
         "contains" | "startsWith" | "endsWith" | "matches" if is(&[S::Text]) => Some(S::Bool),
-        "lowerAscii" | "upperAscii" | "trim" | "reverse" if is(&[]) => Some(S::Text),
+        "lowerAscii" | "upperAscii" | "trim" if is(&[]) => Some(S::Text),
         "find" if is(&[S::Text]) => Some(S::Text),
         "charAt" if is(&[S::Int]) => Some(S::Text),
         "findAll" | "split" if is(&[S::Text]) || is(&[S::Text, S::Int]) => Some(S::List(Rc::new(S::Text))),
@@ -246,7 +246,10 @@ fn list<'t>(name: &str, target: &S<'t>, item: &S<'t>, arguments: &[S<'t>]) -> Op
         ("indexOf" | "lastIndexOf", [wanted]) if item.fits(wanted) => Some(S::Int),
         ("join", []) if item.fits(&S::Text) => Some(S::Text),
         ("join", [S::Text | S::Dyn]) if item.fits(&S::Text) => Some(S::Text),
-        ("reverse" | "distinct", []) => Some(target.clone()),
+        ("reverse" | "distinct" | "sort", []) => Some(target.clone()),
+        ("slice", [S::Int | S::Dyn, S::Int | S::Dyn]) => Some(target.clone()),
+        ("first" | "last", []) => Some(S::Optional(Rc::new(item.clone()))),
+        ("flatten", []) => Some(if matches!(item, S::List(_)) { item.clone() } else { target.clone() }),
         _ => None,
     }
 }

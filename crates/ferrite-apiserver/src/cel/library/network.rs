@@ -55,6 +55,29 @@ fn width(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
 
+fn no_address<T>(text: &str) -> Result<T, Failure> {
+    let why = match text.chars().find(|c| matches!(c, '.' | ':')) {
+        Some('.') => match text.split('.').collect::<Vec<_>>() {
+            parts if parts.iter().any(|p| p.parse::<u32>().is_ok_and(|n| n > 255)) => {
+                "IPv4 field has value >255"
+            }
+            parts if parts.len() < 4 => "IPv4 address too short",
+            parts if parts.len() > 4 => "IPv4 address too long",
+            _ => "unexpected character",
+        },
+        Some(_) => "unexpected character",
+        None => "unable to parse IP",
+    };
+    let shown = "parse error during conversion from string: ParseAddr";
+    error(format!("IP Address {text:?} {shown}({text:?}): {why}"))
+}
+
+fn no_network<T>(text: &str) -> Result<T, Failure> {
+    let why = if text.contains('/') { "invalid network" } else { "no '/'" };
+    let shown = "network address parse error during conversion from string";
+    error(format!("{shown}: {shown}: netip.ParsePrefix({text:?}): {why}"))
+}
+
 /// Makes a URL, an address or a network of a text, or says whether it is one.
 pub(super) fn make<'j>(name: &str, text: &str) -> Outcome<'j> {
     let ip = text.parse::<IpAddr>();
@@ -69,17 +92,17 @@ pub(super) fn make<'j>(name: &str, text: &str) -> Outcome<'j> {
         "isIP" => Value::Bool(ip.is_ok()),
         "ip.isCanonical" => match ip {
             Ok(ip) => Value::Bool(ip.to_string() == text),
-            Err(_) => return error(format!("IP Address {text:?} parse error during conversion from string")),
+            Err(_) => return no_address(text),
         },
         "ip" => match ip {
             Ok(ip) => Value::Ip(ip),
-            Err(_) => return error(format!("IP Address {text:?} parse error during conversion from string")),
+            Err(_) => return no_address(text),
         },
         "isCIDR" => Value::Bool(cidr(text).is_some()),
         _ => match cidr(text) {
             Some((ip, bits)) => Value::Cidr(ip, bits),
             None => {
-                return error(format!("network address parse error during conversion from string: {text:?}"));
+                return no_network(text);
             }
         },
     })
@@ -180,12 +203,12 @@ fn cidr_method<'j>(name: &str, ip: IpAddr, bits: u8, arguments: &[Value<'j>]) ->
         ("containsIP", [Value::Ip(other)]) => Value::Bool(holds(*other, width(*other))),
         ("containsIP", [other]) => match text_of(other)?.parse::<IpAddr>() {
             Ok(other) => Value::Bool(holds(other, width(other))),
-            Err(_) => return error("IP Address parse error during conversion from string"),
+            Err(_) => return Err(Failure::NoOverload),
         },
         ("containsCIDR", [Value::Cidr(other, wide)]) => Value::Bool(holds(*other, *wide)),
         ("containsCIDR", [other]) => match cidr(text_of(other)?) {
             Some((other, wide)) => Value::Bool(holds(other, wide)),
-            None => return error("network address parse error during conversion from string"),
+            None => return no_network(text_of(other)?),
         },
         ("ip", []) => Value::Ip(ip),
         ("masked", []) => Value::Cidr(masked(ip, bits), bits),

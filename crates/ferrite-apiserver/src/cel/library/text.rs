@@ -13,6 +13,11 @@ fn regex(pattern: &str) -> Result<Regex, Failure> {
     built.map_err(|_| Failure::Error(format!("error parsing regexp: `{pattern}`")))
 }
 
+/// Whether the text is a regular expression.
+pub(in super::super) fn is_pattern(text: &str) -> bool {
+    regex(text).is_ok()
+}
+
 pub(super) fn matches<'j>(text: &str, pattern: &str) -> Outcome<'j> {
     Ok(Value::Bool(regex(pattern)?.is_match(text)))
 }
@@ -23,7 +28,7 @@ pub(super) fn show(value: &Value<'_>) -> Option<String> {
         Value::Bool(b) => b.to_string(),
         Value::Int(n) => n.to_string(),
         Value::Uint(n) => n.to_string(),
-        Value::Double(n) => n.to_string(),
+        Value::Double(n) => double(*n),
         Value::Text(text) => text.to_string(),
         Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok()?,
         Value::Duration(d) => {
@@ -39,6 +44,20 @@ pub(super) fn show(value: &Value<'_>) -> Option<String> {
         Value::Url(url) => url.to_string(),
         _ => return None,
     })
+}
+
+/// As Go's `%g` shows it.
+fn double(n: f64) -> String {
+    if n.is_infinite() {
+        return if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if n == 0.0 || !n.is_finite() || (1e-4..1e21).contains(&n.abs()) {
+        return n.to_string();
+    }
+    let shown = format!("{n:e}");
+    let (digits, exponent) = shown.split_once('e').unwrap_or((&shown, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 pub(super) fn join<'j>(items: &[Value<'j>], by: &str) -> Outcome<'j> {
@@ -76,7 +95,6 @@ pub(super) fn method<'j>(
         ("lowerAscii", []) => text(target.to_ascii_lowercase()),
         ("upperAscii", []) => text(target.to_ascii_uppercase()),
         ("trim", []) => text(target.trim()),
-        ("reverse", []) => text(target.chars().rev().collect::<String>()),
         ("split", [Value::Text(by)]) => split(target, by, None),
         ("split", [Value::Text(by), Value::Int(most)]) => split(target, by, Some(*most)),
         ("replace", [Value::Text(from), Value::Text(to), rest @ ..]) => {
@@ -185,14 +203,28 @@ fn format<'j>(template: &str, values: &[Value<'j>]) -> Outcome<'j> {
 
 fn shown(value: &Value<'_>) -> String {
     if let Some(items) = value.items() {
-        return format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", "));
+        return format!("[{}]", items.iter().map(within).collect::<Vec<_>>().join(", "));
     }
     if let Some(entries) = value.entries() {
-        let entries: Vec<_> = entries.iter().map(|(k, v)| format!("{}: {}", shown(k), shown(v))).collect();
+        let mut entries: Vec<_> =
+            entries.iter().map(|(k, v)| format!("{}:{}", within(k), within(v))).collect();
+        entries.sort();
         return format!("{{{}}}", entries.join(", "));
     }
     match value {
         Value::Null => "null".to_owned(),
         other => show(other).unwrap_or_else(|| other.type_name().to_owned()),
+    }
+}
+
+/// A value in a list or mapping, as an expression writes it.
+fn within(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(_) => format!("{:?}", shown(value)),
+        Value::Bytes(_) => format!("b{:?}", shown(value)),
+        Value::Duration(_) => format!("duration({:?})", shown(value)),
+        Value::Timestamp(_) => format!("timestamp({:?})", shown(value)),
+        Value::Double(n) => format!("{n:.6}"),
+        other => shown(other),
     }
 }

