@@ -9,6 +9,8 @@
 //! [`with_namespace`] gives a test a random namespace and everything above; on failure it prints the objects of the
 //! namespace with their conditions and events. Waits are bounded and print the state they saw last.
 
+#![expect(clippy::panic, reason = "what fails here is a test, and its panic is the message")]
+
 mod cluster;
 mod env;
 mod kubelet;
