@@ -1,6 +1,6 @@
 //! The recursion: one kustomization after the other, depth first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ferrite_yaml::{Dialect, Limits, Node};
@@ -11,6 +11,7 @@ use crate::decode::Text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{Generated, generate};
 use crate::helm;
+use crate::id::Id;
 use crate::kustomization::{self, COMPONENT, Kustomization, Var};
 use crate::loader::Root;
 use crate::origin::{ConfiguredBy, Origin};
@@ -30,11 +31,13 @@ pub(crate) struct Accumulator {
     pub(crate) vars: Vec<Var>,
     /// Identities of `list`; `None` after they may have changed.
     ids: Option<HashSet<String>>,
+    /// Who has, or had, a name; `None` after the names may have changed.
+    names: Option<HashMap<String, Vec<usize>>>,
 }
 
 impl Accumulator {
     pub(crate) fn new() -> Self {
-        Self { list: Vec::new(), config: None, vars: Vec::new(), ids: Some(HashSet::new()) }
+        Self { list: Vec::new(), config: None, vars: Vec::new(), ids: Some(HashSet::new()), names: None }
     }
 
     /// Adds objects whose identity must be new.
@@ -55,9 +58,35 @@ impl Accumulator {
                     None => error,
                 });
             }
+            if let Some(names) = &mut self.names {
+                note_names(names, self.list.len(), &resource);
+            }
             self.list.push(resource);
         }
         Ok(())
+    }
+
+    /// Forgets what was derived from the objects, which are about to change.
+    fn forget(&mut self) {
+        self.ids = None;
+        self.names = None;
+    }
+
+    /// The objects that have, or had, an identity; at most two of them.
+    fn with_id(&mut self, id: &Id<'_>) -> (Option<usize>, Option<usize>) {
+        let names = self.names.get_or_insert_with(|| {
+            let mut names = HashMap::new();
+            for (at, resource) in self.list.iter().enumerate() {
+                note_names(&mut names, at, resource);
+            }
+            names
+        });
+        let named = names.get(id.name).map(Vec::as_slice).unwrap_or_default();
+        let mut found = named
+            .iter()
+            .copied()
+            .filter(|at| self.list.get(*at).is_some_and(|resource| resource.answers_to(id)));
+        (found.next(), found.next())
     }
 
     /// What the transformers know.
@@ -86,7 +115,7 @@ impl Accumulator {
     fn merge(&mut self, other: Self) -> Result<()> {
         if self.list.is_empty() && self.ids.is_some() {
             self.list = other.list;
-            self.ids = None;
+            self.forget();
             self.check_unique()?;
         } else {
             self.append(other.list)?;
@@ -106,8 +135,7 @@ impl Accumulator {
     /// Adds a generated object, or merges it into the one it is for.
     fn absorb(&mut self, mut made: Resource) -> Result<()> {
         let id = made.id();
-        let mut found = self.list.iter().enumerate().filter(|(_, old)| old.answers_to(&id)).map(|(at, _)| at);
-        let (first, second) = (found.next(), found.next());
+        let (first, second) = self.with_id(&id);
         match (first, second, made.book.behavior) {
             (Some(_), Some(_), _) => {
                 Err(Error::invalid(format!("found multiple objects that could accept merge of {id}")))
@@ -120,12 +148,27 @@ impl Accumulator {
             }
             (None, _, Behavior::Create) => self.append(vec![made]),
             (Some(at), None, behavior) => {
+                let mut same_type = true;
                 if let Some(old) = self.list.get_mut(at) {
                     inherit(&mut made, old, behavior == Behavior::Merge);
+                    same_type = made.gvk == old.gvk;
                     *old = made;
+                }
+                // Names and history are those of the old one.
+                if !same_type {
+                    self.forget();
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+fn note_names(names: &mut HashMap<String, Vec<usize>>, at: usize, resource: &Resource) {
+    for id in resource.ids() {
+        let found = names.entry(id.name.to_owned()).or_default();
+        if found.last() != Some(&at) {
+            found.push(at);
         }
     }
 }
@@ -455,7 +498,7 @@ impl<'a> Target<'a> {
         if all.is_empty() {
             return Ok(());
         }
-        into.ids = None;
+        into.forget();
         if all.iter().any(|step| step.transformer.merges()) {
             self.root.session.note_merge();
         }
