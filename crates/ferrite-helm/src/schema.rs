@@ -139,7 +139,7 @@ mod tests {
         check(
             &json!({"type": ["string", "null"]}),
             &json!(true),
-            Err("- at '': got boolean, want string or null\n"),
+            Err("- at '': got boolean, want null or string\n"),
         );
         check(&json!({"multipleOf": 0.1}), &json!(0.3), Ok(()));
         check(&json!({"minimum": 2}), &json!(1), Err("- at '': minimum: got 1, want 2\n"));

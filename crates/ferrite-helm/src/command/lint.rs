@@ -1,5 +1,7 @@
 //! `lint`: what is wrong with a chart, and what could be better.
 
+mod objects;
+
 use ferrite_semver::Version;
 
 use super::{Failure, Host, flags::Flags, user_values};
@@ -35,7 +37,11 @@ pub(super) fn run(args: &[String], host: &dyn Host) -> Result<String, Failure> {
                 if let Some(version) = flags.last("kube-version") {
                     request.capabilities.kube_version = crate::KubeVersion::parse(version)?;
                 }
-                chart_findings(&chart, &values, request)
+                {
+                    let mut findings = chart_findings(&chart, &values, request);
+                    findings.extend(dependency_findings(&chart, reference));
+                    findings
+                }
             }
             Err(error) => vec![finding(Severity::Error, "", format!("unable to load chart\n\t{error}"))],
         };
@@ -71,7 +77,7 @@ fn chart_findings(
     values: &serde_json::Map<String, serde_json::Value>,
     mut request: Request,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = strict_findings(chart);
     let metadata = &chart.metadata;
     if metadata.icon.is_empty() {
         findings.push(finding(Severity::Info, "Chart.yaml", "icon is recommended"));
@@ -111,25 +117,80 @@ fn chart_findings(
     }
     request.options.strictness = Strictness::Lint;
     match render(chart, values, &request) {
-        Ok(rendered) => {
-            for manifest in &rendered.manifests {
-                if manifest.kind.is_empty()
-                    && manifest
-                        .content
-                        .lines()
-                        .any(|l| !l.trim_start().starts_with('#') && !l.trim().is_empty())
-                {
-                    findings.push(finding(Severity::Warning, &manifest.path, "object has no kind"));
-                }
-            }
-        }
+        Ok(rendered) => findings.extend(objects::findings(&rendered, &request.capabilities.kube_version)),
         Err(error @ (Error::Values(_) | Error::Load(_))) => {
             findings.push(finding(Severity::Error, "values.yaml", error.to_string()));
         }
         Err(error) => {
             let text =
                 error.to_string().replace(functions::MESSAGE_START, "").replace(functions::MESSAGE_END, "");
-            findings.push(finding(Severity::Error, "templates/", text));
+            let place = format!("YAML parse error on {}/", metadata.name);
+            findings.push(match text.strip_prefix(&place).and_then(|rest| rest.split_once(": ")) {
+                Some((path, why)) => finding(Severity::Error, path, format!("unable to parse YAML: {why}")),
+                None => finding(Severity::Error, "templates/", text),
+            });
+        }
+    }
+    findings
+}
+
+/// Charts that are declared but not there, or there but not declared.
+fn dependency_findings(chart: &Chart, reference: &str) -> Vec<Finding> {
+    let declared: Vec<&str> = chart.metadata.declared().map(|d| d.name.as_str()).collect();
+    let present: Vec<&str> = chart.dependencies.iter().map(Chart::name).collect();
+    let less = |a: &[&str], b: &[&str]| -> Vec<String> {
+        a.iter().filter(|name| !b.contains(name)).map(|name| (*name).to_owned()).collect()
+    };
+    [
+        ("chart metadata is missing these dependencies", less(&present, &declared)),
+        ("chart directory is missing these dependencies", less(&declared, &present)),
+    ]
+    .into_iter()
+    .filter(|(_, names)| !names.is_empty())
+    .map(|(what, names)| finding(Severity::Error, reference, format!("{what}: {}", names.join(","))))
+    .collect()
+}
+
+/// Fields of `Chart.yaml` that Helm knows.
+const KNOWN: [&str; 17] = [
+    "name",
+    "home",
+    "sources",
+    "version",
+    "description",
+    "keywords",
+    "maintainers",
+    "icon",
+    "apiVersion",
+    "condition",
+    "tags",
+    "appVersion",
+    "deprecated",
+    "annotations",
+    "kubeVersion",
+    "dependencies",
+    "type",
+];
+
+/// What a strict reading of `Chart.yaml` says.
+fn strict_findings(chart: &Chart) -> Vec<Finding> {
+    let Some(file) = chart.raw_file("Chart.yaml") else { return Vec::new() };
+    let Ok(serde_json::Value::Object(fields)) = crate::go_yaml::decode_exact(&file.text()) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let mut unknown: Vec<&String> = fields.keys().filter(|key| !KNOWN.contains(&key.as_str())).collect();
+    unknown.sort();
+    if let Some(field) = unknown.first() {
+        let text = format!(
+            "failed to strictly parse chart metadata file\n\terror unmarshaling JSON: while decoding JSON: json: unknown field {field:?}"
+        );
+        findings.push(finding(Severity::Warning, "Chart.yaml", text));
+    }
+    for key in ["version", "appVersion"] {
+        if fields.get(key).is_some_and(serde_json::Value::is_number) {
+            let text = format!("{key} should be of type string but it's of type float64");
+            findings.push(finding(Severity::Error, "Chart.yaml", text));
         }
     }
     findings

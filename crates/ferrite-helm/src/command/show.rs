@@ -1,5 +1,7 @@
 //! `show` and `dependency list`.
 
+use ferrite_semver::Constraint;
+
 use super::{Failure, Host, flags::Flags};
 use crate::{Chart, Dependency};
 
@@ -85,6 +87,7 @@ fn row(chart: &Chart, dependency: &Dependency) -> [String; 4] {
     let found = chart.dependencies.iter().find(|child| child.name() == dependency.name);
     let status = match found {
         None => "missing",
+        Some(_) if Constraint::parse(&dependency.version).is_err() => "invalid version",
         Some(child) if crate::dependencies::in_range(&dependency.version, &child.metadata.version) => {
             let packed = chart.raw.iter().any(|file| {
                 file.name

@@ -111,7 +111,10 @@ fn first_rule(map: &Map<String, Value>, value: &Value, draft: Draft) -> Option<S
         let got = type_name(value);
         let whole = got == "number" && value.as_f64().is_some_and(|n| n.fract() == 0.0);
         if !names.iter().any(|name| *name == got || *name == "integer" && whole) {
-            return Some(format!("got {got}, want {}", names.join(" or ")));
+            // In the library's order, not in the schema's.
+            let order = ["null", "boolean", "number", "integer", "string", "array", "object"];
+            let wanted: Vec<&str> = order.into_iter().filter(|name| names.contains(name)).collect();
+            return Some(format!("got {got}, want {}", wanted.join(" or ")));
         }
     }
     if let Some(wanted) = map.get("const")
@@ -545,7 +548,7 @@ fn display(value: &Value) -> String {
         Value::String(text) => quote(text),
         Value::Array(_) => "array".into(),
         Value::Object(_) => "object".into(),
-        Value::Null => "null".into(),
+        Value::Null => "<nil>".into(),
         Value::Number(number) => {
             number.as_f64().map_or_else(|| number.to_string(), |f| format_float(f, b'g', None))
         }
