@@ -23,6 +23,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KustomizeCommand,
     },
+    /// Render charts: template, install --dry-run=client, lint, show and dependency list, with helm's flags.
+    #[command(disable_help_flag = true)]
+    Helm {
+        /// As for `helm`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 /// Options of `ferrite dev`.

@@ -3,12 +3,14 @@
 //! ```text
 //! ferrite dev              an API server, the controllers and a repository in one process
 //! ferrite kustomize build  what `kustomize build` prints
+//! ferrite helm template    what `helm template` prints
 //! ```
 //!
 //! Exit codes: 0 done, 1 error, 2 wrong usage.
 
 mod args;
 mod dev;
+mod helm;
 mod kustomize;
 
 use std::process::ExitCode;
@@ -21,6 +23,10 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Dev(options) => dev::run(options),
         Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options),
+        Command::Helm { args } => match helm::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
