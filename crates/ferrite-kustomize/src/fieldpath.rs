@@ -102,6 +102,9 @@ pub(crate) fn lookup<'a>(node: &'a Node, path: &[String]) -> Result<Option<&'a N
     Ok(Some(node))
 }
 
+/// A path has no more parts than this, which bounds how deep replacements can nest an object.
+const LONGEST: usize = 256;
+
 /// Where a match lies: the number of the entry or item at each level.
 pub(crate) type Place = Vec<usize>;
 
@@ -123,6 +126,9 @@ pub(crate) fn find(
     path: &[String],
     create: Option<Leaf>,
 ) -> Result<Vec<Option<Place>>, Fault> {
+    if path.len() > LONGEST {
+        return Err(fault(format!("the path has more than {LONGEST} parts")));
+    }
     let mut found = Vec::new();
     let mut finder = Finder { create, place: Vec::new(), found: &mut found, detached: false };
     finder.node(node, path, 0)?;

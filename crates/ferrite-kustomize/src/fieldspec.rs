@@ -23,6 +23,9 @@ struct Segment {
     list: bool,
 }
 
+/// A path has no more parts than this, which bounds how deep transformers can nest an object.
+const LONGEST: usize = 256;
+
 /// What a transformer makes of a missing last segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Create {
@@ -74,6 +77,9 @@ impl FieldSpec {
         create: Create,
         set: &mut dyn FnMut(&mut Node) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if self.segments.len() > LONGEST {
+            return Err(Error::new(node.position, format!("a field path has more than {LONGEST} parts")));
+        }
         let create = if self.create { create } else { Create::Nothing };
         walk(node, &self.segments, create, set).map_err(|error| {
             Error::new(error.position, format!("at path `{}`: {}", self.path, error.message))

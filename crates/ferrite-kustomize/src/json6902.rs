@@ -78,11 +78,18 @@ fn float_number(float: f64) -> Number {
     Number::from_f64(float).unwrap_or_else(|| Number::from(0))
 }
 
+/// A pointer has no more parts than this, which bounds how deep patches can nest a document.
+const DEEPEST: usize = 256;
+
+/// All `copy` operations of a patch together copy no more values than this; each could double the document.
+const MOST_COPIED: usize = 1_000_000;
+
 /// Applies `operations` in order.
 ///
 /// # Errors
-/// At the first operation that fails; the position is that of the operation in its text.
+/// At the first operation that fails, or goes beyond the bounds; the position is that of the operation in its text.
 pub(crate) fn apply(document: &mut Value, operations: &[Operation]) -> Result<(), Fault> {
+    let mut copied = 0;
     for operation in operations {
         let path = operation.path.as_deref().unwrap_or_default();
         let place = |message: String| {
@@ -91,9 +98,29 @@ pub(crate) fn apply(document: &mut Value, operations: &[Operation]) -> Result<()
         if operation.path.is_none() {
             return Err(place("it has no path".to_owned()));
         }
+        if path.matches('/').count() > DEEPEST {
+            return Err(place(format!("the path has more than {DEEPEST} parts")));
+        }
+        if operation.op == "copy"
+            && let Ok(Some(value)) = get(document, operation.from.as_deref().unwrap_or_default())
+        {
+            copied += size(&value);
+            if copied > MOST_COPIED {
+                return Err(place(format!("the patch copies more than {MOST_COPIED} values")));
+            }
+        }
         step(document, operation, path).map_err(place)?;
     }
     Ok(())
+}
+
+/// How many values a value holds, itself included.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(map) => map.values().map(size).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 fn step(document: &mut Value, operation: &Operation, path: &str) -> Result<(), String> {

@@ -105,7 +105,32 @@ impl Replacement {
             })?;
         let mut value = refined(node, source.options.as_ref())?;
         shared::unmark(&mut value);
+        if size(&value) > LARGEST || depth(&value) > DEEPEST {
+            return Err(Error::invalid(format!(
+                "the value to copy holds more than {LARGEST} values or nests deeper than {DEEPEST} levels"
+            )));
+        }
         Ok(value)
+    }
+}
+
+/// A copied value holds no more than this: copying an object into itself doubles it each time.
+const LARGEST: usize = 100_000;
+const DEEPEST: usize = 256;
+
+fn size(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::Scalar(_) => 0,
+        Data::Seq(items) => items.iter().map(size).sum(),
+        Data::Map(map) => map.entries.iter().map(|(_, value)| size(value)).sum(),
+    }
+}
+
+fn depth(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::Scalar(_) => 0,
+        Data::Seq(items) => items.iter().map(depth).max().unwrap_or(0),
+        Data::Map(map) => map.entries.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
     }
 }
 

@@ -213,7 +213,14 @@ impl Resource {
 
     /// True when the identity `id` is one this object has or had.
     pub(crate) fn answers_to(&self, id: &Id<'_>) -> bool {
-        self.gvk.version == id.version && self.gvk.group == id.group && self.ids().any(|own| own == *id)
+        let previous =
+            |own: &Previous| own.name == id.name && own.kind == id.kind && own.namespace == id.namespace;
+        self.gvk.version == id.version
+            && self.gvk.group == id.group
+            && (self.gvk.kind == id.kind
+                && self.name() == id.name
+                && self.effective_namespace() == id.namespace
+                || self.book.previous.iter().any(previous))
     }
 
     /// The schemas in the comments of its file.

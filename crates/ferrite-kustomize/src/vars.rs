@@ -180,7 +180,7 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Value>, used: &mut Used) -
     match &mut node.data {
         Data::Scalar(_) => {
             if is_string(node) {
-                update(node, values, used);
+                update(node, values, used)?;
             }
         }
         Data::Map(map) => {
@@ -189,7 +189,7 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Value>, used: &mut Used) -
                     return Err(Fault::new(key.position, format!("invalid map key: value='{}'", key.text)));
                 }
                 if is_string(value) {
-                    update(value, values, used);
+                    update(value, values, used)?;
                 }
             }
         }
@@ -198,23 +198,38 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Value>, used: &mut Used) -
                 if !is_string(item) {
                     return Err(Fault::new(item.position, "invalid value type expect a string"));
                 }
-                update(item, values, used);
+                update(item, values, used)?;
             }
         }
     }
     Ok(())
 }
 
-fn update(node: &mut Node, values: &BTreeMap<String, Value>, used: &mut Used) {
+/// A text grows to no more bytes than this.
+const LONGEST: usize = 16 << 20;
+
+fn update(node: &mut Node, values: &BTreeMap<String, Value>, used: &mut Used) -> Result<(), Fault> {
     let text = node.text().unwrap_or_default();
+    let longest = values.values().map(|value| match value {
+        Value::Text(text) | Value::Typed(text, _) => text.len(),
+        Value::Other => 0,
+    });
+    let growth = text.matches("$(").count().saturating_mul(longest.max().unwrap_or(0));
+    if growth > LONGEST {
+        return Err(Fault::new(
+            node.position,
+            format!("with its vars the text grows beyond {LONGEST} bytes"),
+        ));
+    }
     let (text, tag) = match expand(text, values, used) {
         Value::Text(text) => (text, Tag::Str),
         Value::Typed(text, tag) => (text, tag),
-        Value::Other => return,
+        Value::Other => return Ok(()),
     };
     node.data = Data::Scalar(text);
     node.tag = tag;
     node.style = Style::Plain;
+    Ok(())
 }
 
 fn expand(input: &str, values: &BTreeMap<String, Value>, used: &mut Used) -> Value {

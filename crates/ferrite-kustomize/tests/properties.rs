@@ -125,6 +125,32 @@ fn hostile_inputs_are_refused_quickly() {
     }
 }
 
+#[test]
+fn growth_by_copying_is_bounded() {
+    let object = "apiVersion: example.com/v1\nkind: W\nmetadata: {name: w}\nspec: {a: {b: c}}\n";
+    let copies =
+        "- {op: copy, from: /spec, path: /spec/x}\n- {op: copy, from: /spec, path: /spec/y}\n".repeat(40);
+    let kust =
+        format!("resources: [r.yaml]\npatches:\n- target: {{kind: W}}\n  patch: |-\n{}", indented(&copies));
+    let replacement = "- source: {kind: W, fieldPath: spec}\n  targets: [{select: {kind: W}, fieldPaths: [spec.x, spec.y], options: {create: true}}]\n";
+    let doubled = format!("resources: [r.yaml]\nreplacements:\n{}", replacement.repeat(200));
+    let deep = format!("- {{op: add, path: /spec{}, value: 1}}\n", "/a".repeat(10_000));
+    let deep =
+        format!("resources: [r.yaml]\npatches:\n- target: {{kind: W}}\n  patch: |-\n{}", indented(&deep));
+    let long = format!(
+        "resources: [r.yaml]\nreplacements:\n- sourceValue: x\n  targets: [{{select: {{kind: W}}, fieldPaths: [spec{}], options: {{create: true}}}}]\n",
+        ".a".repeat(10_000)
+    );
+    for kust in [kust, doubled, deep, long] {
+        let built = run(&[("kustomization.yaml", kust.as_bytes()), ("r.yaml", object.as_bytes())]);
+        assert!(built.is_err());
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
 /// Builds run side by side.
 #[test]
 fn a_build_can_be_sent_and_shared() {

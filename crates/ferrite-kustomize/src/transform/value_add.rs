@@ -38,6 +38,9 @@ impl ValueAdd {
 
     /// Follows the path through mappings only, making what is missing.
     fn add(&self, node: &mut Node, target: &Target) -> Result<(), Fault> {
+        if target.path.len() > 256 {
+            return Err(Fault::new(node.position, "fieldPath has more than 256 parts"));
+        }
         let mut place = node;
         for (at, name) in target.path.iter().enumerate() {
             let last = at + 1 == target.path.len();
