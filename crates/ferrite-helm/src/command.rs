@@ -82,11 +82,22 @@ impl From<Error> for Failure {
     }
 }
 
+const USAGE: &str = "\
+Usage: helm COMMAND [flags], each with helm's own flags
+
+  template [NAME] CHART                     print the manifests
+  install [NAME] CHART --dry-run=client     print the release that would be made (-o json|yaml)
+  lint [CHART...]                           look for mistakes
+  show all|chart|crds|readme|values CHART   print files of a chart
+  dependency list [CHART]                   declared dependencies, and whether they are there
+";
+
 /// Runs a command line, without the program's name.
 #[must_use]
 pub fn run(args: &[String], host: &dyn Host) -> Output {
     let result = match args.split_first() {
         Some((command, rest)) => match command.as_str() {
+            "help" | "--help" | "-h" => Ok(USAGE.to_owned()),
             "template" => template(rest, host),
             "install" => install(rest, host),
             "lint" => lint::run(rest, host),
