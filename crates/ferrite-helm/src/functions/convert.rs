@@ -119,7 +119,42 @@ pub(crate) fn yaml_text(document: &Document) -> String {
     if text.ends_with('\n') {
         text.pop();
     }
-    text
+    match document {
+        Document::String(line) if text.contains('\n') && !line.contains('\n') => refolded(&text),
+        _ => text,
+    }
+}
+
+/// Column after which go-yaml folds a line.
+const WIDTH: usize = 80;
+
+/// A long line at the top, folded as if it were an entry: what follows is indented. Double quotes stay as they are.
+fn refolded(text: &str) -> String {
+    if text.starts_with('"') {
+        return text.to_owned();
+    }
+    // No fold at the very end of the text, where the closing quote stands.
+    let (text, quote) = match text.strip_suffix('\'') {
+        Some(inner) if text.starts_with('\'') => (inner, "'"),
+        _ => (text, ""),
+    };
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut column = 0;
+    let mut previous = ' ';
+    let mut chars = text.chars().map(|c| if c == '\n' { ' ' } else { c }).peekable();
+    while let Some(c) = chars.next() {
+        let folds =
+            c == ' ' && previous != ' ' && column > WIDTH && chars.peek().is_some_and(|next| *next != ' ');
+        if folds {
+            out.push_str("\n  ");
+            column = 2;
+        } else {
+            out.push(c);
+            column += 1;
+        }
+        previous = c;
+    }
+    out + quote
 }
 
 fn to_yaml(value: &Value) -> Result<Value, Error> {
