@@ -120,15 +120,20 @@ fn merge_maps(dest: Option<Node>, patch: Option<&Node>, schema: Schema<'_>) -> R
     }
     let (Data::Map(own), Some(theirs)) = (&mut dest.data, patch.as_map()) else { return Ok(Some(dest)) };
     let mut merged = Map::default();
+    let mut used = vec![false; theirs.entries.len()];
     for (key, value) in std::mem::take(&mut own.entries) {
-        let theirs = theirs.entries.iter().find(|(name, _)| name.text == key.text);
+        let at = theirs.entries.iter().position(|(name, _)| name.text == key.text);
+        if let Some(used) = at.and_then(|at| used.get_mut(at)) {
+            *used = true;
+        }
+        let theirs = at.and_then(|at| theirs.entries.get(at));
         let schema = schema.field_at(&key.text, [Some(&key), theirs.map(|(key, _)| key)]);
         if let Some(value) = merge(Some(value), theirs.map(|(_, value)| value), schema)? {
             merged.entries.push((key, value));
         }
     }
-    for (key, value) in &theirs.entries {
-        if key.text == DIRECTIVE || merged.entries.iter().any(|(known, _)| known.text == key.text) {
+    for ((key, value), used) in theirs.entries.iter().zip(used) {
+        if used || key.text == DIRECTIVE || merged.entries.iter().any(|(known, _)| known.text == key.text) {
             continue;
         }
         let schema = schema.field_at(&key.text, [None, Some(key)]);

@@ -21,7 +21,8 @@ pub(super) fn merge_lists(
 ) -> Result<Option<Node>, Error> {
     let Some(dest) = dest.filter(|dest| !dest.is_null()) else {
         return match patch {
-            Some(patch) => settle_list(patch.clone(), keys, schema),
+            // A directive among the elements is not looked for here, and stays.
+            Some(patch) => settle_elements(patch.clone(), keys, schema).map(Some),
             None => Ok(None),
         };
     };
@@ -57,9 +58,13 @@ pub(super) fn settle_list(node: Node, keys: &[String], schema: Schema<'_>) -> Re
         return Ok(None);
     }
     let node = if node.items().is_some_and(has_list_directive) { without_directive(node) } else { node };
-    let Data::Seq(items) = node.data else { return Ok(Some(node)) };
+    settle_elements(node, keys, schema).map(Some)
+}
+
+fn settle_elements(node: Node, keys: &[String], schema: Schema<'_>) -> Result<Node, Error> {
+    let Data::Seq(items) = node.data else { return Ok(node) };
     let items = combine(items, &[], Mode::Settle, keys, schema)?;
-    Ok(Some(Node { data: Data::Seq(items), ..node }))
+    Ok(Node { data: Data::Seq(items), ..node })
 }
 
 fn has_list_directive(items: &[Node]) -> bool {

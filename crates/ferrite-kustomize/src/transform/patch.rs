@@ -1,6 +1,6 @@
 //! Patches of single objects: strategic merge and JSON 6902.
 
-use ferrite_yaml::{Data, Dialect, Node, Tag};
+use ferrite_yaml::{Data, Dialect, Node, Style, Tag};
 
 use super::find_by_id;
 use crate::error::{Error, ErrorKind, Result};
@@ -169,6 +169,10 @@ fn adapt(patch: &Resource, resource: &Resource) -> Node {
     let mut node = patch.node.clone();
     set_top(&mut node, "apiVersion", &resource.gvk.api_version());
     let Some(metadata) = node.get_mut("metadata") else { return node };
+    // The name is set again as well, and then its text decides the type unless the object has it in quotes.
+    if let Some(name) = metadata.get_mut("name").filter(|name| name.is_scalar()) {
+        (name.style, name.tag) = (Style::Plain, Tag::None);
+    }
     // The reference reads them as strings and sets them again: a null becomes the word, an empty map goes.
     for field in ["labels", "annotations"] {
         let pairs = metadata.remove(field).map(|pairs| pairs.data);
