@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::credentials::{self, CredentialsError, SecretData, Secrets};
 use crate::event::Event;
+use crate::git_host::{GitHostError, Session};
 use crate::matching::{self, Filters, Gate, SourceMatch};
 use crate::providers::{self, ProviderError};
 use crate::sender::{SendError, Sender};
@@ -77,12 +78,24 @@ enum DispatchError {
     NoSecret(String),
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    #[error("failed to create commit status")]
+    StatusId(#[source] ferrite_cel::Error),
     #[error(transparent)]
     Provider(#[from] ProviderError),
     #[error(transparent)]
     Send(#[from] SendError),
     #[error("{LANE_EVENTS} events are waiting for provider {0} already; this one was dropped")]
     Full(String),
+}
+
+impl From<GitHostError> for DispatchError {
+    fn from(error: GitHostError) -> Self {
+        match error {
+            GitHostError::StatusId(source) => Self::StatusId(source),
+            GitHostError::Provider(error) => Self::Provider(error),
+            GitHostError::Send(error) => Self::Send(error),
+        }
+    }
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -303,8 +316,15 @@ impl Inner {
             self.warn(alert, "MetadataAppendFailed", message, conflicts);
         }
         let timeout = provider.spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
-        for request in providers::requests(&target, &merged, self.runtime.clock.now())? {
-            self.sender.send(&connection, &target, &request, timeout).await?;
+        let session = Session::new(&self.sender, &connection, &target, timeout);
+        if matching::COMMIT_STATUS.contains(&kind) {
+            session.set_status(&provider, alert, &merged).await?;
+        } else if matching::COMMENTS.contains(&kind) {
+            session.comment(&merged).await?;
+        } else {
+            for request in providers::requests(&target, &merged, self.runtime.clock.now())? {
+                self.sender.send(&connection, &target, &request, timeout).await?;
+            }
         }
         self.count(kind, "sent");
         Ok(())

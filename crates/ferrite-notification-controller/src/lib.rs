@@ -17,6 +17,7 @@ pub mod credentials;
 mod dispatch;
 pub mod event;
 mod events;
+mod git_host;
 pub mod limiter;
 pub mod matching;
 pub mod providers;

@@ -10,9 +10,12 @@
 
 mod alerting;
 mod chat;
+pub(crate) mod comment;
+pub(crate) mod commit_status;
 mod generic;
 mod incident;
 mod messages;
+mod repository;
 mod teams;
 
 use std::collections::BTreeMap;
@@ -121,6 +124,11 @@ impl Outgoing {
         }
     }
 
+    /// A request that only reads.
+    fn get(url: impl Into<String>) -> Self {
+        Self { method: http::Method::GET, body: Vec::new(), ..Self::json(url, &Value::Null) }
+    }
+
     fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         let mut headers = self.headers.expose_secret().clone();
         headers.push((name.to_owned(), value.into()));
@@ -177,12 +185,20 @@ pub enum ProviderError {
         /// What it should look like.
         problem: &'static str,
     },
+    /// The event names no commit.
+    #[error("failed to extract commit hash from '{0}' revision")]
+    Revision(String),
+    /// The event's pull or merge request has no number.
+    #[error("the event's metadata `change_request` must be the number of a pull request, not {0:?}")]
+    ChangeRequest(String),
     /// This controller does not know the type.
     #[error("provider type {0} is not supported")]
     Unsupported(String),
 }
 
 /// The requests that tell `event` to `target`, in order; none when the type skips such events.
+///
+/// Types that read before they write, statuses and comments of Git hosts, are not among them.
 ///
 /// # Errors
 ///

@@ -14,8 +14,10 @@ use crate::providers::{Judge, Outgoing, Target};
 const RETRIES: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_secs(2);
 const LAST_DELAY: Duration = Duration::from_secs(30);
-/// Bytes of an answer that are read.
+/// Bytes of an answer that are read when nothing in it matters but what is wrong.
 const ANSWER_BYTES: usize = 64 << 10;
+/// Bytes of an answer that was asked for: a hundred long comments.
+const ASKED_BYTES: usize = 8 << 20;
 /// Bytes of an answer that an error shows.
 const SHOWN_BYTES: usize = 1024;
 /// Connection pools that are kept.
@@ -47,6 +49,9 @@ pub enum SendError {
     /// Slack's API refused.
     #[error("Slack responded with error: {0}")]
     Slack(String),
+    /// An answer of which nothing can be made.
+    #[error("the answer is no JSON, or longer than {ASKED_BYTES} bytes")]
+    Answer,
     /// The deadline passed.
     #[error("request failed: no success within {0:?}")]
     Deadline(Duration),
@@ -89,12 +94,40 @@ impl Sender {
         request: &Outgoing,
         deadline: Duration,
     ) -> Result<(), SendError> {
+        self.exchange(connection, target, request, (deadline, ANSWER_BYTES)).await.map(|_body| ())
+    }
+
+    /// Like [`Sender::send`], for requests whose answer matters.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the target's secrets masked; [`SendError::Answer`] when the answer is no JSON.
+    pub async fn ask(
+        &self,
+        connection: &Connection,
+        target: &Target,
+        request: &Outgoing,
+        deadline: Duration,
+    ) -> Result<serde_json::Value, SendError> {
+        let body = self.exchange(connection, target, request, (deadline, ASKED_BYTES)).await?;
+        serde_json::from_slice(&body).map_err(|_| SendError::Answer)
+    }
+
+    /// The body of the answer that counts.
+    async fn exchange(
+        &self,
+        connection: &Connection,
+        target: &Target,
+        request: &Outgoing,
+        (deadline, limit): (Duration, usize),
+    ) -> Result<Vec<u8>, SendError> {
         let client = self.client(connection)?;
         let mut last = None;
         let attempts = async {
-            for attempt in 0..=RETRIES {
-                let (error, after) = match once(&client, target, request).await {
-                    Ok(()) => return Ok(()),
+            let mut attempt = 0;
+            loop {
+                let (error, after) = match once(&client, target, request, limit).await {
+                    Ok(body) => return Ok(body),
                     Err(Attempt::Final(error)) => return Err(error),
                     Err(Attempt::Again(error, after)) => (error, after),
                 };
@@ -104,8 +137,8 @@ impl Sender {
                 last = Some(error);
                 let delay = after.unwrap_or_else(|| FIRST_DELAY.saturating_mul(1 << attempt)).min(LAST_DELAY);
                 tokio::time::sleep(delay).await;
+                attempt += 1;
             }
-            Ok(())
         };
         match tokio::time::timeout(deadline, attempts).await {
             Ok(result) => result,
@@ -119,11 +152,17 @@ enum Attempt {
     Again(SendError, Option<Duration>),
 }
 
-async fn once(client: &Client, target: &Target, outgoing: &Outgoing) -> Result<(), Attempt> {
-    let mut request = client
-        .request(outgoing.method.clone(), outgoing.url.expose_secret().as_str())
-        .header(http::header::CONTENT_TYPE, outgoing.content_type)
-        .body(outgoing.body.clone());
+async fn once(
+    client: &Client,
+    target: &Target,
+    outgoing: &Outgoing,
+    limit: usize,
+) -> Result<Vec<u8>, Attempt> {
+    let mut request = client.request(outgoing.method.clone(), outgoing.url.expose_secret().as_str());
+    if outgoing.method != http::Method::GET {
+        request =
+            request.header(http::header::CONTENT_TYPE, outgoing.content_type).body(outgoing.body.clone());
+    }
     for (name, value) in outgoing.headers.expose_secret() {
         request = request.header(name, value);
     }
@@ -137,12 +176,12 @@ async fn once(client: &Client, target: &Target, outgoing: &Outgoing) -> Result<(
     };
     let status = response.status();
     let after = retry_after(&response);
-    let body = bounded_body(response).await;
+    let body = bounded_body(response, limit).await;
     if outgoing.judge == Judge::SlackOk {
-        return slack(&body, target).map_err(Attempt::Final);
+        return slack(&body, target).map_err(Attempt::Final).map(|()| body);
     }
     if status.is_success() {
-        return Ok(());
+        return Ok(body);
     }
     let mut shown = masked(&String::from_utf8_lossy(&body), target);
     shown.truncate(shown.floor_char_boundary(SHOWN_BYTES));
@@ -166,12 +205,12 @@ fn retry_after(response: &Response) -> Option<Duration> {
     text.trim().parse().ok().map(Duration::from_secs)
 }
 
-async fn bounded_body(mut response: Response) -> Vec<u8> {
+async fn bounded_body(mut response: Response, limit: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() >= ANSWER_BYTES {
-            body.truncate(ANSWER_BYTES);
+        if body.len() >= limit {
+            body.truncate(limit);
             break;
         }
     }
@@ -187,9 +226,13 @@ fn cause(error: reqwest::Error) -> String {
 pub(crate) fn masked(text: &str, target: &Target) -> String {
     let plain = |secret: Option<&Redacted<String>>| secret.map(|s| s.expose_secret().trim().to_owned());
     let address = target.address.expose_secret();
-    let path = url::Url::parse(address).ok().map(|url| url.path().trim_matches('/').to_owned());
-    let secrets =
-        [plain(target.token.as_ref()), plain(target.password.as_ref()), Some(address.clone()), path];
+    let url = url::Url::parse(address).ok();
+    let path = url.as_ref().map(|url| url.path().trim_matches('/').to_owned());
+    let password = url.as_ref().and_then(|url| url.password().map(str::to_owned));
+    let token = plain(target.token.as_ref());
+    // Bitbucket's token is user and password.
+    let second = token.as_ref().and_then(|token| token.split_once(':')).map(|(_, second)| second.to_owned());
+    let secrets = [token, second, plain(target.password.as_ref()), Some(address.clone()), path, password];
     let mut text = text.to_owned();
     // Short strings would mask ordinary words.
     for secret in secrets.into_iter().flatten().filter(|secret| secret.len() >= 4) {

@@ -121,7 +121,7 @@ pub(super) fn zoom(target: &Target, event: &Event) -> Result<Outgoing, ProviderE
 }
 
 /// The event as markdown.
-fn markdown(event: &Event) -> String {
+pub(super) fn markdown(event: &Event) -> String {
     let mark = if event.is_error() { "⚠️" } else { "ℹ️" };
     let mut text = format!("## Flux Status\n\n{mark} {}\n\n{}\n", event.object_path(), event.message);
     let shown: Vec<_> = event.metadata.iter().filter(|(key, _)| key.as_str() != "change_request").collect();
