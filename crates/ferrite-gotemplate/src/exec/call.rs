@@ -235,6 +235,10 @@ impl<'a> Exec<'a> {
             Err(error) => {
                 self.at = node;
                 let error = match (name, args, values.first()) {
+                    // A literal nil has no type at all; a missing value has one.
+                    ("len", [Arg { kind: ArgKind::Nil, .. }], _) => {
+                        crate::error::Error::plain("reflect: call of reflect.Value.Type on zero Value")
+                    }
                     // There are no functions among values; the message shows the operand as written.
                     ("call", [operand, ..], Some(value)) if !matches!(value, Value::Nil) => {
                         let (text, name) = (operand.text(), value.type_name());
