@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ferrite_api::notification::ProviderSpec;
 use ferrite_runtime::Redacted;
 
-use crate::providers::Target;
+use crate::providers::{GitHubApp, Target};
 
 /// The data of a Secret.
 pub type SecretData = BTreeMap<String, Vec<u8>>;
@@ -96,6 +96,9 @@ pub fn resolve(
         })?;
         target.headers = Redacted::new(parsed);
     }
+    if target.token.is_none() && target.password.is_none() && target.kind.starts_with("github") {
+        target.github_app = main.and_then(|(secret, data)| github_app(secret, data)).transpose()?;
+    }
     let connection = connection(spec, &target.kind, secrets)?;
     Ok((target, connection))
 }
@@ -124,6 +127,23 @@ fn connection(
             .map(Redacted::new),
     };
     Ok(Connection { ca: pem(["ca.crt", "caFile"]).cloned(), identity, proxy })
+}
+
+fn github_app(secret: &str, data: &SecretData) -> Option<Result<Redacted<GitHubApp>, CredentialsError>> {
+    let id = text(data, "githubAppID")?;
+    let key = data.get("githubAppPrivateKey").filter(|key| !key.is_empty());
+    let app = key.map(|key| GitHubApp {
+        id: id.trim().to_owned(),
+        private_key: key.clone(),
+        installation: text(data, "githubAppInstallationID").map(|id| id.trim().to_owned()),
+        base_url: text(data, "githubAppBaseURL").map(|url| url.trim().to_owned()),
+    });
+    let secret = secret.to_owned();
+    Some(app.map(Redacted::new).ok_or(CredentialsError::Key {
+        secret,
+        key: "githubAppPrivateKey",
+        problem: "is missing",
+    }))
 }
 
 fn proxy_url(secret: &str, data: &SecretData) -> Result<Redacted<String>, CredentialsError> {
@@ -244,6 +264,29 @@ mod tests {
         assert_eq!(resolve(&slack, "uid", &main).unwrap().1.ca, None, "only Git providers read it there");
         let git = spec(serde_json::json!({"type": "github", "address": "https://git.example/o/r"}));
         assert!(resolve(&git, "uid", &main).unwrap().1.ca.is_some());
+    }
+
+    #[test]
+    fn an_app_counts_when_there_is_no_token() {
+        let spec = spec(serde_json::json!({"type": "github", "address": "https://github.com/acme/fleet"}));
+        let app = |entries: &[(&str, &str)]| {
+            let main = data(entries);
+            let secrets = Secrets { main: Some(("s", &main)), ..Secrets::default() };
+            resolve(&spec, "uid", &secrets).map(|(target, _)| target.github_app)
+        };
+        let keys =
+            [("githubAppID", "12\n"), ("githubAppPrivateKey", "PEM"), ("githubAppInstallationID", "7")];
+        let found = app(&keys).unwrap().unwrap();
+        let expect = GitHubApp {
+            id: "12".into(),
+            private_key: b"PEM".to_vec(),
+            installation: Some("7".into()),
+            base_url: None,
+        };
+        assert_eq!(found.expose_secret(), &expect);
+        assert_eq!(app(&[keys[0], keys[1], ("token", "t")]).unwrap(), None);
+        let error = app(&keys[..1]).unwrap_err().to_string();
+        assert_eq!(error, "key `githubAppPrivateKey` of Secret s is missing");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::credentials::{self, CredentialsError, SecretData, Secrets};
 use crate::event::Event;
-use crate::git_host::{GitHostError, Session};
+use crate::git_host::{self, GitHostError, Session};
 use crate::matching::{self, Filters, Gate, SourceMatch};
 use crate::providers::{self, ProviderError};
 use crate::sender::{SendError, Sender};
@@ -308,7 +308,7 @@ impl Inner {
         if provider.spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty()) {
             return Err(DispatchError::WorkloadIdentity);
         }
-        let (target, connection) = self.resolve(&provider, &namespace).await?;
+        let (mut target, connection) = self.resolve(&provider, &namespace).await?;
         let (merged, conflicts) =
             event.merged(&alert.spec.event_metadata, alert.spec.summary.as_deref().unwrap_or_default());
         if !conflicts.is_empty() {
@@ -316,13 +316,15 @@ impl Inner {
             self.warn(alert, "MetadataAppendFailed", message, conflicts);
         }
         let timeout = provider.spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
+        let now = self.runtime.clock.now();
+        let login = git_host::log_in(&self.sender, &connection, &mut target, timeout, now).await?;
         let session = Session::new(&self.sender, &connection, &target, timeout);
         if matching::COMMIT_STATUS.contains(&kind) {
             session.set_status(&provider, alert, &merged).await?;
         } else if matching::COMMENTS.contains(&kind) {
-            session.comment(&merged).await?;
+            session.comment(&merged, login.as_deref()).await?;
         } else {
-            for request in providers::requests(&target, &merged, self.runtime.clock.now())? {
+            for request in providers::requests(&target, &merged, now)? {
                 self.sender.send(&connection, &target, &request, timeout).await?;
             }
         }

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! commit status:  GET statuses ─▶ stands? done : POST
+//! GitHub App:     GET installation ─▶ POST access_tokens, before either
 //! comment:        GET user ─▶ GET comments ─▶ ours? PATCH : POST
 //! ```
 
 use std::time::Duration;
 
 use ferrite_api::notification::{Alert, Provider};
-use serde_json::Value;
+use ferrite_runtime::Redacted;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::credentials::Connection;
 use crate::event::Event;
-use crate::providers::{Outgoing, ProviderError, Target, comment, commit_status};
+use crate::providers::{Outgoing, ProviderError, Target, comment, commit_status, github_app};
 use crate::sender::{SendError, Sender};
 
 const NOT_FOUND: u16 = 404;
@@ -28,6 +30,34 @@ pub(crate) enum GitHostError {
     Provider(#[from] ProviderError),
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+/// Gives the target the token of its GitHub App, if it has one, and returns the name under which the app comments.
+pub(crate) async fn log_in(
+    sender: &Sender,
+    connection: &Connection,
+    target: &mut Target,
+    deadline: Duration,
+    now: jiff::Timestamp,
+) -> Result<Option<String>, GitHostError> {
+    let Some(requests) = github_app::plan(target, now)? else { return Ok(None) };
+    // The app's own token is masked in errors like any other.
+    let app = Target { token: Some(requests.own.clone()), ..target.clone() };
+    let session = Session::new(sender, connection, &app, deadline);
+    let found = match &requests.find {
+        Some(find) => session.ask(find).await?,
+        None => Value::Null,
+    };
+    let text = |answer: &Value, key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    let answer = session.ask(&requests.token(&found)).await?;
+    let token = text(&answer, "token").ok_or(SendError::Answer)?;
+    let mut login = None;
+    if target.kind.ends_with("comment") {
+        let about = session.ask(&requests.about).await?;
+        login = Some(format!("{}[bot]", text(&about, "slug").ok_or(SendError::Answer)?));
+    }
+    target.token = Some(Redacted::new(token));
+    Ok(login)
 }
 
 /// What is said to one host about one event, within one deadline.
@@ -69,9 +99,14 @@ impl<'a> Session<'a> {
     }
 
     /// Writes the comment on the event's pull request.
-    pub(crate) async fn comment(&self, event: &Event) -> Result<(), GitHostError> {
+    ///
+    /// `login` is under which name, if that is known.
+    pub(crate) async fn comment(&self, event: &Event, login: Option<&str>) -> Result<(), GitHostError> {
         let comment = comment::plan(self.target, event)?;
-        let who = self.ask(&comment.who).await?;
+        let who = match login {
+            Some(login) => json!({"login": login}),
+            None => self.ask(&comment.who).await?,
+        };
         let list = self.ask(&comment.list).await?;
         let request = match comment.own(&who, &list) {
             Some(id) => comment.edit(id),

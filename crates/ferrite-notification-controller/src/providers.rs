@@ -13,6 +13,7 @@ mod chat;
 pub(crate) mod comment;
 pub(crate) mod commit_status;
 mod generic;
+pub(crate) mod github_app;
 mod incident;
 mod messages;
 mod repository;
@@ -24,6 +25,7 @@ use ferrite_runtime::Redacted;
 use serde_json::Value;
 
 use crate::event::Event;
+pub use github_app::GitHubApp;
 
 /// A provider with its credentials, ready to be written to.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +44,8 @@ pub struct Target {
     pub password: Option<Redacted<String>>,
     /// The token.
     pub token: Option<Redacted<String>>,
+    /// A GitHub App whose token is to be used, when the provider has no token of its own.
+    pub github_app: Option<Redacted<GitHubApp>>,
     /// Further headers, for types that take them.
     pub headers: Redacted<BTreeMap<String, String>>,
 }

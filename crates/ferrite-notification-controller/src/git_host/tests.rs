@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::providers::GitHubApp;
 use crate::server::{self, Answer, Read};
 
 const HASH: &str = "69b59063470310ebbd88a9156325322a124e55a3";
@@ -50,6 +51,11 @@ struct Told {
 }
 
 async fn tell(kind: &str, path: &str, answers: &[(&str, u16, Value)]) -> Told {
+    tell_as(kind, path, answers, None).await
+}
+
+/// Like [`tell`], as a GitHub App.
+async fn tell_as(kind: &str, path: &str, answers: &[(&str, u16, Value)], app: Option<GitHubApp>) -> Told {
     let answers =
         answers.iter().map(|(to, status, body)| ((*to).to_owned(), (*status, body.clone()))).collect();
     let host = Host { answers: Arc::new(answers), ..Host::default() };
@@ -58,11 +64,12 @@ async fn tell(kind: &str, path: &str, answers: &[(&str, u16, Value)]) -> Told {
     let stop = CancellationToken::new();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server::serve(listener, host.clone(), stop.clone()).unwrap();
-    let target = Target {
+    let mut target = Target {
         kind: kind.into(),
         uid: "p-uid".into(),
         address: Redacted::new(format!("http://{address}/{path}")),
-        token: Some(Redacted::new("t0ken".to_owned())),
+        token: app.is_none().then(|| Redacted::new("t0ken".to_owned())),
+        github_app: app.map(Redacted::new),
         ..Target::default()
     };
     let mut event = crate::providers::tests::event("info");
@@ -81,12 +88,18 @@ async fn tell(kind: &str, path: &str, answers: &[(&str, u16, Value)]) -> Told {
     }))
     .unwrap();
     let (sender, connection) = (Sender::default(), Connection::default());
-    let session = Session::new(&sender, &connection, &target, Duration::from_secs(20));
-    let result = if kind.ends_with("comment") {
-        session.comment(&event).await
-    } else {
-        session.set_status(&provider, &alert, &event).await
-    };
+    let deadline = Duration::from_secs(20);
+    let result = async {
+        let now = jiff::Timestamp::from_second(1_000_000).unwrap();
+        let login = log_in(&sender, &connection, &mut target, deadline, now).await?;
+        let session = Session::new(&sender, &connection, &target, deadline);
+        if kind.ends_with("comment") {
+            session.comment(&event, login.as_deref()).await
+        } else {
+            session.set_status(&provider, &alert, &event).await
+        }
+    }
+    .await;
     stop.cancel();
     let (asked, credentials) = (host.asked.lock().clone(), host.credentials.lock().clone());
     Told { result, asked, credentials }
@@ -241,4 +254,71 @@ async fn gitlab_merge_requests_get_one_comment() {
     );
     let ours = comments("/api/v4/user", &list, Some((5, "flux-mr-comment-key")), names);
     comment(kind, "group/sub/fleet", &ours, &format!("PUT {notes}/5")).await;
+}
+
+/// A key of an app in PEM form: PKCS #1, as GitHub gives it out. `None` without openssl.
+fn app_key() -> Option<Vec<u8>> {
+    let made = std::process::Command::new("openssl").args(["genrsa", "-traditional", "2048"]).output();
+    made.ok().filter(|made| made.status.success()).map(|made| made.stdout)
+}
+
+#[tokio::test]
+async fn apps_get_a_token_first_and_comment_as_bots() {
+    let Some(private_key) = app_key() else {
+        println!("skipped: no openssl to make a key");
+        return;
+    };
+    let app = GitHubApp { id: "12".into(), private_key, ..GitHubApp::default() };
+    let issues = "/api/v3/repos/acme/fleet/issues";
+    let list = format!("{issues}/7/comments?per_page=100");
+    let mut answers = comments("/unused", &list, None, ["login", "user"]);
+    let marker = "<!-- flux-pr-comment-key:p-uid/Kustomization/flux-system/apps -->";
+    answers[1].2 = json!([{"id": 4, "user": {"login": "flux[bot]"}, "body": marker}]);
+    let edit = format!("PATCH {issues}/comments/4");
+    let own = [
+        ("GET /api/v3/repos/acme/fleet/installation", json!({"id": 99})),
+        ("POST /api/v3/app/installations/99/access_tokens", json!({"token": "ghs_installed"})),
+        ("GET /api/v3/app", json!({"slug": "flux"})),
+    ];
+    let mut all: Vec<(&str, u16, Value)> = own.iter().map(|(to, body)| (*to, 200, body.clone())).collect();
+    all.extend(answers.iter().map(|(to, status, body)| (to.as_str(), *status, body.clone())));
+    all.push((&edit, 200, json!({})));
+    let told = tell_as("githubpullrequestcomment", "acme/fleet", &all, Some(app.clone())).await;
+    told.result.as_ref().unwrap();
+    let list = format!("GET {list}");
+    assert_eq!(paths(&told), [own[0].0, own[1].0, own[2].0, list.as_str(), edit.as_str()]);
+    assert_eq!(told.credentials[3], "Bearer ghs_installed");
+
+    let jwt = told.credentials[0].strip_prefix("Bearer ").unwrap();
+    let (signed, signature) = jwt.rsplit_once('.').unwrap();
+    use base64::Engine as _;
+    let decode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap();
+    let claims: Value = serde_json::from_slice(&decode(signed.split('.').nth(1).unwrap())).unwrap();
+    assert_eq!(claims, json!({"iat": 999_940, "exp": 1_000_540, "iss": "12"}));
+    use rustls::pki_types::pem::PemObject as _;
+    let der = rustls::pki_types::PrivatePkcs1KeyDer::from_pem_slice(&app.private_key).unwrap();
+    let pair = ring::rsa::KeyPair::from_der(der.secret_pkcs1_der()).unwrap();
+    let public = ring::signature::KeyPair::public_key(&pair).as_ref().to_vec();
+    let public =
+        ring::signature::UnparsedPublicKey::new(&ring::signature::RSA_PKCS1_2048_8192_SHA256, public);
+    public.verify(signed.as_bytes(), &decode(signature)).unwrap();
+
+    let known = GitHubApp { installation: Some("99".into()), ..app };
+    let refused = [(own[1].0, 401, json!({"message": "bad"}))];
+    let told = tell_as("github", "acme/fleet", &refused, Some(known)).await;
+    assert_eq!(paths(&told), [own[1].0]);
+    assert!(told.result.unwrap_err().to_string().contains("status code 401"));
+}
+
+#[tokio::test]
+async fn keys_that_are_none_are_refused_without_being_shown() {
+    let app = GitHubApp { id: "12".into(), private_key: b"canary".to_vec(), ..GitHubApp::default() };
+    let told = tell_as("github", "acme/fleet", &[], Some(app)).await;
+    let error = told.result.unwrap_err();
+    assert!(
+        error.to_string().starts_with("githubAppPrivateKey of a provider of type github must be"),
+        "{error}"
+    );
+    assert!(!format!("{error} {error:?}").contains("canary"));
+    assert_eq!(told.asked.len(), 0);
 }

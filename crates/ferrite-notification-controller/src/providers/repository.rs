@@ -94,7 +94,7 @@ fn token(target: &Target) -> Result<&str, ProviderError> {
     target.token().or_else(password).ok_or_else(|| ProviderError::Missing {
         kind: target.kind.clone(),
         what: if target.kind.starts_with("github") {
-            "`token` or `password` in spec.secretRef; credentials of a GitHub App are not supported"
+            "`token`, `password` or `githubAppID` in spec.secretRef"
         } else {
             "`token` or `password` in spec.secretRef"
         },

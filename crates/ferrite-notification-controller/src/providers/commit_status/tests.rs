@@ -266,6 +266,4 @@ fn what_is_missing_is_said_without_secrets() {
         let error = plan(&target(kind, "canary", "canary:x"), &event("info"), "x").unwrap_err().to_string();
         assert!(error.contains("address") && !error.contains("canary"), "{error}");
     }
-    let app = plan(&target("github", "https://github.com/a/b", ""), &event("info"), "x").unwrap_err();
-    assert!(app.to_string().contains("GitHub App are not supported"), "{app}");
 }
