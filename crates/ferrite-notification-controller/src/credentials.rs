@@ -78,6 +78,11 @@ pub fn resolve(
     if let Some(address) = value("address") {
         target.address = Redacted::new(address.trim().to_owned());
     }
+    let nats_key = ["creds", "nkey"].into_iter().find(|key| target.kind == "nats" && value(key).is_some());
+    if let (Some((secret, _)), Some(key)) = (main, nats_key) {
+        let problem = "is not supported: use `username` and `password`, or `token`";
+        return Err(CredentialsError::Key { secret: secret.to_owned(), key, problem });
+    }
     let length = target.address.expose_secret().len();
     if length > ADDRESS_BYTES {
         return Err(CredentialsError::AddressTooLong(length));
@@ -287,6 +292,21 @@ mod tests {
         assert_eq!(app(&[keys[0], keys[1], ("token", "t")]).unwrap(), None);
         let error = app(&keys[..1]).unwrap_err().to_string();
         assert_eq!(error, "key `githubAppPrivateKey` of Secret s is missing");
+    }
+
+    #[test]
+    fn keys_of_nats_that_are_not_known_are_refused() {
+        let spec =
+            spec(serde_json::json!({"type": "nats", "address": "nats://nats:4222", "channel": "flux"}));
+        for key in ["creds", "nkey"] {
+            let main = data(&[(key, "canary")]);
+            let secrets = Secrets { main: Some(("s", &main)), ..Secrets::default() };
+            let error = resolve(&spec, "uid", &secrets).unwrap_err().to_string();
+            let expect = format!(
+                "key `{key}` of Secret s is not supported: use `username` and `password`, or `token`"
+            );
+            assert_eq!(error, expect);
+        }
     }
 
     #[test]

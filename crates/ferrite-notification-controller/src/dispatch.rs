@@ -24,6 +24,7 @@ use crate::credentials::{self, CredentialsError, SecretData, Secrets};
 use crate::event::Event;
 use crate::git_host::{self, GitHostError, Session};
 use crate::matching::{self, Filters, Gate, SourceMatch};
+use crate::nats;
 use crate::providers::{self, ProviderError};
 use crate::sender::{SendError, Sender};
 
@@ -323,6 +324,8 @@ impl Inner {
             session.set_status(&provider, alert, &merged).await?;
         } else if matching::COMMENTS.contains(&kind) {
             session.comment(&merged, login.as_deref()).await?;
+        } else if kind == "nats" {
+            nats::plan(&target, &merged)?.send(timeout).await?;
         } else {
             for request in providers::requests(&target, &merged, now)? {
                 self.sender.send(&connection, &target, &request, timeout).await?;

@@ -20,6 +20,7 @@ mod events;
 mod git_host;
 pub mod limiter;
 pub mod matching;
+mod nats;
 pub mod providers;
 pub mod receiver;
 pub mod sender;
