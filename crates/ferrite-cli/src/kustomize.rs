@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use ferrite_kustomize::{Build, LoadRestrictor, Object, Options, Reorder};
+use anyhow::{Context, Result, anyhow, bail};
+use ferrite_kustomize::{Build, LoadRestrictor, Object, Options, Remote as _, Reorder, RepoSpec};
 use ferrite_tree::DiskTree;
 
 use crate::args::{self, KustomizeBuild};
+use crate::remote::Network;
 
 /// Builds the kustomization and prints or writes it.
 ///
@@ -16,11 +18,30 @@ use crate::args::{self, KustomizeBuild};
 ///
 /// When the directory cannot be built, naming file and line, or the output cannot be written.
 pub(crate) fn build(options: &KustomizeBuild) -> Result<()> {
-    if options.dir.contains("://") {
-        bail!(
-            "{}: building straight from a URL is not supported; clone the repository and name a directory",
-            options.dir
-        );
+    let build = load(options)?;
+    for warning in build.warnings() {
+        eprintln!("# Warning: {warning}");
+    }
+    match &options.output {
+        None => match std::io::stdout().write_all(build.to_yaml().as_bytes()) {
+            // Whoever reads has seen enough, as `head` does.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.context("cannot write to standard output")?,
+        },
+        Some(path) if path.is_dir() => write_each(&build, path)?,
+        Some(path) => fs_err::write(path, build.to_yaml())?,
+    }
+    Ok(())
+}
+
+/// Builds a directory of this machine, or of a repository when a URL is given.
+fn load(options: &KustomizeBuild) -> Result<Build> {
+    let engine = engine(options);
+    let remote = RepoSpec::parse(&options.dir).filter(|_| !Path::new(&options.dir).exists());
+    if let Some(spec) = remote {
+        let tree =
+            Network.repository(&spec).map_err(|problem| anyhow!("cannot load {}: {problem}", options.dir))?;
+        return Ok(ferrite_kustomize::build(tree.as_ref(), &spec.path, &engine)?);
     }
     let directory = fs_err::canonicalize(&options.dir)?;
     if !directory.is_dir() {
@@ -29,18 +50,7 @@ pub(crate) fn build(options: &KustomizeBuild) -> Result<()> {
     // The tree is the whole file system, so that `../base` and links resolve as they do for kustomize; what may be
     // loaded of it is the load restrictor's decision.
     let tree = DiskTree::new("/")?;
-    let build = ferrite_kustomize::build(&tree, &directory.to_string_lossy(), &engine(options))?;
-    for warning in build.warnings() {
-        eprintln!("# Warning: {warning}");
-    }
-    match &options.output {
-        None => std::io::stdout()
-            .write_all(build.to_yaml().as_bytes())
-            .context("cannot write to standard output")?,
-        Some(path) if path.is_dir() => write_each(&build, path)?,
-        Some(path) => fs_err::write(path, build.to_yaml())?,
-    }
-    Ok(())
+    Ok(ferrite_kustomize::build(&tree, &directory.to_string_lossy(), &engine)?)
 }
 
 fn engine(options: &KustomizeBuild) -> Options {
@@ -56,6 +66,7 @@ fn engine(options: &KustomizeBuild) -> Options {
         },
         managed_by_label: options.enable_managedby_label,
         enable_helm: options.enable_helm,
+        remote: Some(Arc::new(Network)),
         ..Options::default()
     }
 }

@@ -12,6 +12,7 @@ mod args;
 mod dev;
 mod helm;
 mod kustomize;
+mod remote;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ use clap::Parser;
 use args::{Args, Command, KustomizeCommand};
 
 fn main() -> ExitCode {
+    // Whoever embeds this cannot have installed another: this is the program.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let result = match Args::parse().command {
         Command::Dev(options) => dev::run(options),
         Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options),
