@@ -324,6 +324,10 @@ impl Inner {
             session.set_status(&provider, alert, &merged).await?;
         } else if matching::COMMENTS.contains(&kind) {
             session.comment(&merged, login.as_deref()).await?;
+        } else if kind == "otel" {
+            if let Some(request) = providers::otel::plan(&target, &merged, alert, now)? {
+                self.sender.send(&connection, &target, &request, timeout).await?;
+            }
         } else if kind == "nats" {
             nats::plan(&target, &merged)?.send(timeout).await?;
         } else {

@@ -16,6 +16,7 @@ mod generic;
 pub(crate) mod github_app;
 mod incident;
 mod messages;
+pub(crate) mod otel;
 mod repository;
 mod teams;
 
