@@ -1,0 +1,244 @@
+//! Reads: the HelmChart, the dependencies, the source, the values, the chart, the target.
+
+use std::{sync::Arc, time::Duration};
+
+use ferrite_api::{
+    Artifact,
+    helm::{ChartReferenceKind, HelmRelease, ServerSideApply},
+};
+use ferrite_apply::Cluster;
+use ferrite_helm::Chart;
+use ferrite_resource::ignore::{IgnoreRules, RuleSpec, TargetSpec};
+use ferrite_runtime::{ObjectKey, Progress, chain};
+use kube::Api;
+use serde_json::{Map, Value};
+
+use crate::{
+    chart,
+    context::{Context, Settings},
+    error::Error,
+    expressions::Expressions,
+    index::{dependencies_of, source_of},
+    sources::{Found, SourceId},
+    values,
+};
+
+/// How long a download holds a worker.
+const PROMPT: Duration = Duration::from_millis(500);
+
+/// Everything that was read.
+pub(crate) enum Observed {
+    /// HelmCharts have to be written first.
+    Charts(Box<Charts>),
+    /// A chart can be released.
+    Release(Box<Released>),
+}
+
+/// HelmCharts to write before there is anything to release.
+#[derive(Debug, Clone)]
+pub(crate) struct Charts {
+    /// Where the HelmChart of the spec is, the object, and whether it is new.
+    pub(crate) apply: Option<(ObjectKey, Value, bool)>,
+    /// One that is not wanted any more.
+    pub(crate) delete: Option<ObjectKey>,
+    /// The status so far.
+    pub(crate) status: Option<ferrite_api::helm::HelmReleaseStatus>,
+    /// When to look again without being woken.
+    pub(crate) again: Duration,
+}
+
+/// A chart with its values, and where it goes.
+#[derive(Clone)]
+pub(crate) struct Released {
+    pub(crate) chart: Arc<Chart>,
+    pub(crate) oci_digest: Option<String>,
+    pub(crate) values: Map<String, Value>,
+    pub(crate) cluster: Cluster,
+    pub(crate) expressions: Arc<Expressions>,
+    pub(crate) ignore: IgnoreRules,
+    pub(crate) settings: Settings,
+}
+
+pub(crate) async fn observe(
+    context: &Context,
+    object: &HelmRelease,
+    step: &Progress,
+) -> Result<Observed, Error> {
+    let (source, expressions, ignore) = check(&context.settings, object)?;
+    let found = context.sources.get(&source).await.map_err(|error| Error::Source(chain(&error)))?;
+    if let Some(charts) = charts(context, object, &source, found.as_ref()) {
+        return Ok(Observed::Charts(Box::new(charts)));
+    }
+    step.say(format_args!("Fulfilling prerequisites"));
+    dependencies(context, object, &expressions).await?;
+    let Some(found) = found else {
+        return Err(Error::Source(format!("{source} not found")));
+    };
+    let not_ready = |why| Error::SourceNotReady {
+        source_id: source.to_string(),
+        why,
+        again: context.settings.requeue_dependency,
+    };
+    let artifact = found.artifact(source.kind).map_err(not_ready)?;
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let values = values::load(&context.client, namespace, &object.spec).await.map_err(Error::Values)?;
+    let mut chart = load(context, &artifact, step).await?;
+    let of_registry = match source.kind {
+        ChartReferenceKind::OciRepository => true,
+        ChartReferenceKind::ExternalArtifact => artifact.revision.contains(':'),
+        ChartReferenceKind::HelmChart => false,
+    };
+    let oci_digest = if of_registry {
+        chart::track_digest(&mut chart, &artifact.revision, context.settings.digest_tracking)
+            .map_err(Error::Mutate)?
+    } else {
+        None
+    };
+    let cluster = context.targets.of(object).await?;
+    Ok(Observed::Release(Box::new(Released {
+        chart: Arc::new(chart),
+        oci_digest,
+        values,
+        cluster,
+        expressions,
+        ignore,
+        settings: context.settings.clone(),
+    })))
+}
+
+/// What the spec alone decides.
+fn check(
+    settings: &Settings,
+    object: &HelmRelease,
+) -> Result<(SourceId, Arc<Expressions>, IgnoreRules), Error> {
+    let spec = &object.spec;
+    let source = source_of(object).ok_or(Error::Reference)?;
+    if settings.no_cross_namespace_refs && Some(&source.key.namespace) != object.metadata.namespace.as_ref() {
+        return Err(Error::AccessDenied(source.to_string().replace('\'', "").replace(' ', "/")));
+    }
+    if source.kind == ChartReferenceKind::ExternalArtifact && !settings.external_artifact {
+        return Err(Error::ExternalArtifactOff(source.key.to_string()));
+    }
+    let unsupported = [
+        (
+            spec.install.as_ref().and_then(|i| i.server_side_apply) == Some(false),
+            "spec.install.serverSideApply: false",
+        ),
+        (
+            spec.upgrade.as_ref().and_then(|u| u.server_side_apply) == Some(ServerSideApply::Disabled),
+            "spec.upgrade.serverSideApply: disabled",
+        ),
+        (
+            spec.rollback.as_ref().and_then(|r| r.server_side_apply) == Some(ServerSideApply::Disabled),
+            "spec.rollback.serverSideApply: disabled",
+        ),
+        (spec.upgrade.as_ref().is_some_and(|u| u.preserve_values), "spec.upgrade.preserveValues"),
+    ];
+    if let Some((_, field)) = unsupported.into_iter().find(|(asked, _)| *asked) {
+        return Err(Error::Unsupported(field));
+    }
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let rules: Vec<RuleSpec> = spec
+        .drift_detection
+        .iter()
+        .flat_map(|drift| &drift.ignore)
+        .map(|rule| RuleSpec {
+            paths: rule.paths.clone(),
+            target: rule.target.as_ref().map(|target| TargetSpec {
+                group: text(&target.group),
+                version: text(&target.version),
+                kind: text(&target.kind),
+                name: text(&target.name),
+                namespace: text(&target.namespace),
+                label_selector: text(&target.label_selector),
+                annotation_selector: text(&target.annotation_selector),
+            }),
+        })
+        .collect();
+    Ok((source, Arc::new(Expressions::compile(spec)?), IgnoreRules::parse(&rules)?))
+}
+
+/// What there is to write about HelmCharts.
+fn charts(
+    context: &Context,
+    object: &HelmRelease,
+    source: &SourceId,
+    found: Option<&Found>,
+) -> Option<Charts> {
+    let made = object.status.as_ref().and_then(|status| status.helm_chart.as_deref());
+    let made = made.and_then(|text| text.split_once('/')).map(|(ns, name)| ObjectKey::new(ns, name));
+    let wanted = chart::wanted(object, &source.key);
+    let keep = wanted.is_some().then_some(&source.key);
+    let delete = made.clone().filter(|made| Some(made) != keep);
+    let differs = |wanted: &Value| {
+        made.as_ref() != Some(&source.key) || !found.is_some_and(|found| chart::is_as_wanted(wanted, found))
+    };
+    let apply = wanted.filter(differs).map(|wanted| (source.key.clone(), wanted, found.is_none()));
+    (apply.is_some() || delete.is_some()).then(|| Charts {
+        apply,
+        delete,
+        status: object.status.clone(),
+        again: context.settings.requeue_dependency,
+    })
+}
+
+async fn dependencies(
+    context: &Context,
+    object: &HelmRelease,
+    expressions: &Expressions,
+) -> Result<(), Error> {
+    for (index, key) in dependencies_of(object).enumerate() {
+        let unmet = |text| Error::Dependency { text, again: context.settings.requeue_dependency };
+        let known = match context.handle.store.get(&key) {
+            Some(known) => Ok(Some(known.as_ref().clone())),
+            None => {
+                let api: Api<HelmRelease> = Api::namespaced(context.client.clone(), &key.namespace);
+                api.get_opt(&key.name).await
+            }
+        };
+        let dependency = match known {
+            Ok(Some(dependency)) => dependency,
+            Ok(None) => {
+                return Err(unmet(format!(
+                    "unable to get '{key}' dependency: helmreleases.helm.toolkit.fluxcd.io \"{}\" not found",
+                    key.name
+                )));
+            }
+            Err(error) => return Err(unmet(format!("unable to get '{key}' dependency: {}", chain(&error)))),
+        };
+        let expression = expressions.ready.get(index).and_then(Option::as_ref);
+        let ready = match expression {
+            Some(expression) => {
+                let json = |object: &HelmRelease| serde_json::to_value(object).unwrap_or_default();
+                let (own, other) = (json(object), json(&dependency));
+                let holds = expression
+                    .eval_bool(&[("self", &own), ("dep", &other)])
+                    .map_err(|error| unmet(format!("dependency '{key}' readyExpr: {error}")))?;
+                holds && (!context.settings.additive_cel_dependency_check || super::is_ready_now(&dependency))
+            }
+            None => super::is_ready_now(&dependency),
+        };
+        if !ready {
+            return Err(unmet(format!("dependency '{key}' is not ready")));
+        }
+    }
+    Ok(())
+}
+
+async fn load(context: &Context, artifact: &Artifact, step: &Progress) -> Result<Chart, Error> {
+    let size = artifact.size.and_then(|size| u64::try_from(size).ok());
+    let mut fetching = std::pin::pin!(context.fetcher.fetch(&artifact.url, &artifact.digest, size));
+    // Most are here at once; one that can take minutes, because the source-controller is away, needs no worker.
+    let fetched = match tokio::time::timeout(PROMPT, fetching.as_mut()).await {
+        Ok(fetched) => fetched,
+        Err(_) => step.wait(fetching).await?,
+    };
+    let tree = fetched.map_err(|error| {
+        if error.is_not_found() {
+            Error::ArtifactGone { again: context.settings.requeue_dependency }
+        } else {
+            Error::Load(chain(&error))
+        }
+    })?;
+    chart::load(&tree).map_err(Error::Load)
+}

@@ -1,0 +1,152 @@
+//! helm-controller: releases Helm charts as HelmReleases say, and keeps the releases as they are.
+//!
+//! ```text
+//!  charts ──┐                  ┌ values ─ chart ─ dependencies ┐
+//!  HelmReleases ─▶ queue ─▶ observe ──────────────────────────▶ plan ─▶ act ────────────────────▶ report
+//!  dependencies ─┘                                                       │ HelmChart of the spec,   status, events,
+//!                                                                        │ or: judge, next action   when to come back
+//!                                                                        └ (until nothing is left)
+//! ```
+//!
+//! A program of its own, or a part of another process: give [`run`] a [`Runtime`] and a [`Config`].
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! use ferrite_helm_controller::{Config, run};
+//! use ferrite_runtime::{CancellationToken, Runtime};
+//!
+//! let runtime = Runtime::new("helm-controller", client, CancellationToken::new());
+//! run(runtime, Config::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariants.** Before an object is touched, a record of the pending release is stored, so that an interrupted action
+//! is seen and unlocked. Records are Helm's, so `helm` reads them and Flux can take over. A wait for health holds no
+//! worker. Objects are applied by the server; client-side apply is refused, never imitated.
+
+mod api;
+mod args;
+mod chart;
+mod config;
+mod context;
+mod error;
+mod expressions;
+mod helm_release;
+mod index;
+mod names;
+mod release;
+mod render;
+mod sources;
+mod state;
+mod storage;
+mod target;
+mod values;
+
+use std::sync::{Arc, OnceLock};
+
+use ferrite_api::helm::{ChartReferenceKind, HelmRelease};
+use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Store, Trigger};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{core::PartialObjectMeta, runtime::watcher};
+
+pub use args::{Args, FEATURE_GATES};
+pub use config::Config;
+
+use context::Context;
+use helm_release::HelmReleases;
+use index::{Index, Referent};
+use sources::{Kind, Source, Sources};
+
+/// The name on the wire: of the process, of its lease, of its events and of its fields.
+pub const NAME: &str = "helm-controller";
+/// The field manager of status patches; Flux has no other one for status.
+pub const STATUS_MANAGER: &str = "helm-controller";
+
+/// Why the controller cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No HTTP client for artifacts.
+    #[error("cannot prepare to fetch artifacts")]
+    Fetcher(#[from] ferrite_artifact::FetchError),
+}
+
+/// Reconciles HelmReleases until the runtime's shutdown token is cancelled.
+///
+/// # Errors
+///
+/// [`Error`] when it cannot start; what happens to single HelmReleases is told in their status.
+pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
+    STATUS_MANAGER.clone_into(&mut runtime.field_manager);
+    runtime.grace = config.graceful_shutdown_timeout;
+    let handle: Handle<HelmRelease> = Handle::new(&runtime);
+    let sources = Sources::new(runtime.client.clone());
+    let context = Context::new(&runtime, &config, handle.clone(), Arc::clone(&sources))?;
+    let index = Arc::new(Index::default());
+    let mut controller =
+        Controller::new(&runtime, handle, HelmReleases::new(context)).concurrent(config.concurrent);
+    watch_self(&mut controller, Arc::clone(&index));
+    // HelmCharts are always watched: their definition may be on its way.
+    let served = sources::served(&runtime.client).await;
+    watch_source(&mut controller, &runtime, &index, &sources.chart);
+    if served.contains(&ChartReferenceKind::OciRepository) {
+        watch_source(&mut controller, &runtime, &index, &sources.oci);
+    }
+    if served.contains(&ChartReferenceKind::ExternalArtifact) {
+        watch_source(&mut controller, &runtime, &index, &sources.external);
+    }
+    if let Some(selector) = &config.watch_configs {
+        watch_configs(&mut controller, &runtime, selector, &index);
+    }
+    controller.run().await;
+    Ok(())
+}
+
+/// Keeps the index, and wakes who waits for a HelmRelease that became ready.
+fn watch_self(controller: &mut Controller<HelmReleases>, index: Arc<Index>) {
+    controller.react(move |change, objects| {
+        index.update(change);
+        let Change::Applied { old, new } = change else { return Vec::new() };
+        if old.as_ref().is_some_and(|old| old.status == new.status) || !helm_release::is_ready_now(new) {
+            return Vec::new();
+        }
+        let referrers = index.referrers(&Referent::Release(ObjectKey::of(new.as_ref())));
+        let waiting =
+            referrers.into_iter().filter(|key| objects.get(key).is_some_and(|o| !helm_release::is_ready(&o)));
+        waiting.map(Trigger::Add).collect()
+    });
+}
+
+fn watch_source<K: Kind>(
+    controller: &mut Controller<HelmReleases>,
+    runtime: &Runtime,
+    index: &Arc<Index>,
+    store: &OnceLock<Store<Source<K>>>,
+) {
+    let index = Arc::clone(index);
+    let watched =
+        controller.watch(runtime.api::<Source<K>>(), watcher::Config::default(), move |change, _| {
+            sources::news(change)
+                .map(|id| index.referrers(&Referent::Source(id)))
+                .map_or_else(Vec::new, |keys| keys.into_iter().map(Trigger::Add).collect())
+        });
+    // Each kind is watched once.
+    drop(store.set(watched));
+}
+
+fn watch_configs(
+    controller: &mut Controller<HelmReleases>,
+    runtime: &Runtime,
+    selector: &str,
+    index: &Arc<Index>,
+) {
+    let config = watcher::Config::default().labels(selector);
+    let (maps, secrets) = (Arc::clone(index), Arc::clone(index));
+    let add = |keys: Vec<ObjectKey>| keys.into_iter().map(Trigger::Add).collect();
+    controller.watch(runtime.api::<PartialObjectMeta<ConfigMap>>(), config.clone(), move |change, _| {
+        add(maps.referrers(&Referent::ConfigMap(ObjectKey::of(change.object().as_ref()))))
+    });
+    controller.watch(runtime.api::<PartialObjectMeta<Secret>>(), config, move |change, _| {
+        add(secrets.referrers(&Referent::Secret(ObjectKey::of(change.object().as_ref()))))
+    });
+}
