@@ -206,6 +206,7 @@ fn the_programs_know_their_arguments() {
     let own = BTreeMap::from([
         ("source-controller", known(ferrite_source_controller::Args::command())),
         ("kustomize-controller", known(ferrite_kustomize_controller::Args::command())),
+        ("helm-controller", known(ferrite_helm_controller::Args::command())),
         ("notification-controller", known(ferrite_notification_controller::args::Args::command())),
     ]);
     for deployment in of_kind(&everything(), "Deployment") {

@@ -148,6 +148,11 @@ async fn start_controllers(
         ferrite_kustomize_controller::Config::default(),
     );
     spawn("kustomize-controller", kustomize);
+    let helm = ferrite_helm_controller::run(
+        runtime("helm-controller", ferrite_helm_controller::STATUS_MANAGER),
+        ferrite_helm_controller::Config::default(),
+    );
+    spawn("helm-controller", helm);
     if real_cluster && kubelet::is_needed(client).await? {
         tokio::spawn(kubelet::run(client.clone()));
     }

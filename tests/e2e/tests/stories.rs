@@ -6,6 +6,8 @@ mod bad_input;
 mod dependencies;
 #[path = "stories/drift.rs"]
 mod drift;
+#[path = "stories/helm.rs"]
+mod helm;
 #[path = "stories/notification.rs"]
 mod notification;
 #[path = "stories/older_versions.rs"]
