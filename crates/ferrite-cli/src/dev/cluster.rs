@@ -130,6 +130,11 @@ pub(crate) async fn start_controllers(
         ferrite_kustomize_controller::Config::default(),
     );
     spawn(tasks, failed, "kustomize-controller", kustomize);
+    let helm = ferrite_helm_controller::run(
+        runtime("helm-controller", ferrite_helm_controller::STATUS_MANAGER),
+        ferrite_helm_controller::Config::default(),
+    );
+    spawn(tasks, failed, "helm-controller", helm);
     Ok(listening.receivers)
 }
 
