@@ -6,5 +6,7 @@
 mod failures;
 #[path = "controller/lifecycle.rs"]
 mod lifecycle;
+#[path = "controller/tests.rs"]
+mod tests;
 #[path = "controller/world.rs"]
 mod world;

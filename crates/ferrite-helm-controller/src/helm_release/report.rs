@@ -39,8 +39,11 @@ pub(crate) fn report(
         Some(error) => failed(object, error, &mut status, &mut conditions, &mut events),
         None => ended(object, done, &mut status, &mut conditions, &mut events),
     };
-    status.last_handled_force_at = token(object, FORCE).or(status.last_handled_force_at);
-    status.last_handled_reset_at = token(object, RESET).or(status.last_handled_reset_at);
+    // A request that came too early, while something was missing, still waits to be handled.
+    if status.last_attempted_generation == object.metadata.generation && done.status.is_some() {
+        status.last_handled_force_at = token(object, FORCE).or(status.last_handled_force_at);
+        status.last_handled_reset_at = token(object, RESET).or(status.last_handled_reset_at);
+    }
     status.conditions = conditions.into_vec();
     Report { status, events, requeue }
 }
