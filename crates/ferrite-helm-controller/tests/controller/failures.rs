@@ -78,3 +78,35 @@ async fn a_release_left_pending_is_unlocked() {
         .await;
     assert_eq!(app["status"]["history"][0]["status"], "deployed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_install_is_uninstalled_before_it_is_tried_again() {
+    let world = World::start().await;
+    let remediation = json!({"remediation": {"retries": 1, "remediateLastFailure": true}});
+    released(&world, json!({"values": {"value": "1", "broken": true}, "install": remediation})).await;
+    let app = world
+        .until("it has stalled", "HelmRelease/app", |o| {
+            condition(o, "Stalled")["reason"] == "RetriesExceeded"
+        })
+        .await;
+    assert_eq!(app["status"]["installFailures"], 2);
+    assert_eq!(condition(&app, "Remediated")["reason"], "UninstallSucceeded");
+    assert!(world.find("ConfigMap/map").await.is_none());
+    assert!(world.find("Secret/sh.helm.release.v1.app.v1").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_name_is_another_release() {
+    let world = World::start().await;
+    released(&world, json!({"values": {"value": "1"}})).await;
+    world.ready("app").await;
+    world.merge("HelmRelease/app", json!({"spec": {"releaseName": "other"}})).await;
+    let app = world.ready("app").await;
+    assert_eq!(
+        message(&app, "Ready"),
+        "Helm install succeeded for release default/other.v1 with chart web@1.0.0"
+    );
+    assert!(world.find("Secret/sh.helm.release.v1.app.v1").await.is_none());
+    let map = world.get("ConfigMap/map").await;
+    assert_eq!(map["metadata"]["annotations"]["meta.helm.sh/release-name"], "other");
+}
