@@ -20,7 +20,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::from(output.code))
 }
 
-struct Disk;
+/// Charts and files of this machine.
+pub(crate) struct Disk;
 
 impl command::Host for Disk {
     fn chart(&self, reference: &str) -> Result<Chart, String> {

@@ -10,6 +10,7 @@ use ferrite_kustomize::{Build, LoadRestrictor, Object, Options, Remote as _, Reo
 use ferrite_tree::DiskTree;
 
 use crate::args::{self, KustomizeBuild};
+use crate::charts::LocalCharts;
 use crate::remote::Network;
 
 /// Builds the kustomization and prints or writes it.
@@ -67,7 +68,7 @@ fn engine(options: &KustomizeBuild) -> Options {
         managed_by_label: options.enable_managedby_label,
         enable_helm: options.enable_helm,
         remote: Some(Arc::new(Network)),
-        ..Options::default()
+        helm: Some(Arc::new(LocalCharts)),
     }
 }
 

@@ -9,6 +9,7 @@
 //! Exit codes: 0 done, 1 error, 2 wrong usage.
 
 mod args;
+mod charts;
 mod dev;
 mod helm;
 mod kustomize;
