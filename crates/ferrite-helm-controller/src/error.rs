@@ -5,7 +5,9 @@ use std::time::Duration;
 use ferrite_api::Reason;
 use ferrite_runtime::{Class, Classify, Interrupted};
 
-use crate::{expressions::ExpressionError, target::TargetError};
+use ferrite_apply::ExpressionError;
+
+use crate::target::TargetError;
 
 /// What failed. The texts are Flux's where people match on them.
 #[derive(Debug, thiserror::Error)]

@@ -31,7 +31,6 @@ mod chart;
 mod config;
 mod context;
 mod error;
-mod expressions;
 mod helm_release;
 mod index;
 mod names;

@@ -30,7 +30,6 @@ mod builds;
 mod config;
 mod context;
 mod error;
-mod expressions;
 mod fights;
 mod index;
 mod kustomization;

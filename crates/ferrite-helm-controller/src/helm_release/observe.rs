@@ -6,7 +6,7 @@ use ferrite_api::{
     Artifact,
     helm::{ChartReferenceKind, HelmRelease, ServerSideApply},
 };
-use ferrite_apply::Cluster;
+use ferrite_apply::{Cluster, Expressions};
 use ferrite_helm::Chart;
 use ferrite_resource::ignore::{IgnoreRules, RuleSpec, TargetSpec};
 use ferrite_runtime::{ObjectKey, Progress, chain};
@@ -17,7 +17,6 @@ use crate::{
     chart,
     context::{Context, Settings},
     error::Error,
-    expressions::Expressions,
     index::{dependencies_of, source_of},
     sources::{Found, SourceId},
     values,
@@ -155,7 +154,11 @@ fn check(
             }),
         })
         .collect();
-    Ok((source, Arc::new(Expressions::compile(spec)?), IgnoreRules::parse(&rules)?))
+    Ok((
+        source,
+        Arc::new(Expressions::compile(&spec.depends_on, &spec.health_check_exprs)?),
+        IgnoreRules::parse(&rules)?,
+    ))
 }
 
 /// What there is to write about HelmCharts.

@@ -1,6 +1,7 @@
 //! Uninstalls the release of a HelmRelease that is being deleted, and deletes its HelmChart.
 
 use ferrite_api::{Reason, helm::HelmRelease, source::HelmChart};
+use ferrite_apply::Expressions;
 use ferrite_helm::Status;
 use ferrite_runtime::{Event, Progress};
 use kube::{Api, api::DeleteParams};
@@ -9,9 +10,7 @@ use super::{
     act::{self, Done},
     report::told,
 };
-use crate::{
-    api::said, context::Context, error::Error, expressions::Expressions, state, target::TargetError,
-};
+use crate::{api::said, context::Context, error::Error, state, target::TargetError};
 
 pub(crate) async fn teardown(
     context: &Context,
@@ -32,7 +31,10 @@ pub(crate) async fn teardown(
             Err(error) => return Err(error.into()),
         };
         if let (Some(cluster), false) = (cluster, lost) {
-            let expressions = std::sync::Arc::new(Expressions::compile(&object.spec).unwrap_or_default());
+            let expressions = std::sync::Arc::new(
+                Expressions::compile(&object.spec.depends_on, &object.spec.health_check_exprs)
+                    .unwrap_or_default(),
+            );
             let settings = &context.settings;
             let worker = act::Worker::new(context, object, &cluster, &expressions, settings, step);
             let (name, namespace) = worker.target(&status);

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ferrite_api::{ConditionType, Reason};
-use ferrite_apply::{Applier, Done as Applied, WaitError, WaitOptions, WaitTarget, prune, wait};
+use ferrite_apply::{
+    Applier, Done as Applied, WaitError, WaitOptions, WaitTarget, custom_health, prune, wait,
+};
 use ferrite_resource::{Action, ChangeSet, Entry, Inventory, ObjectId, health::removes_itself};
 use ferrite_runtime::{Event, Interrupted, Progress, Truth};
 use jiff::Timestamp;
@@ -14,7 +16,6 @@ use crate::{
     build::Built,
     context::Context,
     error::{Attempt, Error, Failure, short},
-    expressions::custom_health,
 };
 
 /// What has been done; `Done::default()` is nothing.

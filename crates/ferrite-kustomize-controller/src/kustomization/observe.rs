@@ -10,7 +10,7 @@ use ferrite_api::{
     Artifact,
     kustomize::{Kustomization, SourceKind},
 };
-use ferrite_apply::Cluster;
+use ferrite_apply::{Cluster, Expressions};
 use ferrite_resource::{
     Inventory,
     ignore::{IgnoreRules, RuleSpec, TargetSpec},
@@ -25,7 +25,6 @@ use crate::{
     builds,
     context::{Context, Settings},
     error::{Attempt, Error, Failure, SourceName, Unmet},
-    expressions::Expressions,
     index::{dependencies_of, source_of},
     sources::SourceId,
     variables,
@@ -120,7 +119,7 @@ async fn built(
 /// What the spec alone decides.
 fn check(settings: &Settings, object: &Kustomization) -> Result<(Arc<Expressions>, IgnoreRules), Failure> {
     let spec = &object.spec;
-    let expressions = Expressions::compile(spec)?;
+    let expressions = Expressions::compile(&spec.depends_on, &spec.health_check_exprs)?;
     let source = source_of(object);
     if settings.no_cross_namespace_refs && Some(&source.key.namespace) != object.metadata.namespace.as_ref() {
         return Err(Failure::AccessDenied(SourceName::from(&source)));

@@ -3,16 +3,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use ferrite_api::{ConditionType, NamespacedObjectKindReference, kustomize::Kustomization};
-use ferrite_apply::{ApplyOptions, Cluster, WaitTarget};
+use ferrite_apply::{ApplyOptions, Cluster, Expressions, WaitTarget, group_of};
 use ferrite_resource::{Entry, Inventory, ObjectId, Owner};
 use jiff::Timestamp;
 
 use super::observe::Observed;
-use crate::{
-    build::Built,
-    error::Attempt,
-    expressions::{Expressions, group_of},
-};
+use crate::{build::Built, error::Attempt};
 
 /// What one reconcile will do, with no choice left open.
 pub(crate) struct Plan {

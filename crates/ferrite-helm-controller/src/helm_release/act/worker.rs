@@ -6,7 +6,7 @@ use ferrite_api::{
     Reason,
     helm::{DeletionPropagation, HelmRelease},
 };
-use ferrite_apply::Cluster;
+use ferrite_apply::{Cluster, Expressions, custom_health};
 use ferrite_helm::{Release, Status};
 use ferrite_resource::Health;
 use ferrite_runtime::{Clock, Progress, Truth};
@@ -15,7 +15,6 @@ use serde_json::Value;
 
 use crate::{
     context::{Context, Settings},
-    expressions::{Expressions, custom_health},
     release::{Options, Releaser},
     storage::Storage,
 };

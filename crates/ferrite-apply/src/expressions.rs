@@ -1,8 +1,9 @@
-//! The CEL of a Kustomization: `readyExpr` of dependencies and `healthCheckExprs`, compiled before anything is done.
+//! The CEL of an applying object, a Kustomization or a HelmRelease: `readyExpr` of dependencies and
+//! `healthCheckExprs`, compiled before anything is done.
 
 use std::{collections::HashSet, sync::Arc};
 
-use ferrite_api::{CustomHealthCheck, kustomize::KustomizationSpec};
+use ferrite_api::{CustomHealthCheck, DependencyReference};
 use ferrite_cel::{Expression, Output};
 use ferrite_resource::{Health, health};
 use serde_json::Value;
@@ -12,7 +13,7 @@ const FIELDS: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status", "d
 
 /// An expression of the spec that cannot be used; only an edit helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ExpressionError {
+pub enum ExpressionError {
     /// It does not compile.
     #[error("{field}")]
     Compile {
@@ -31,18 +32,18 @@ pub(crate) enum ExpressionError {
     },
 }
 
-/// The compiled expressions of one Kustomization.
+/// The compiled expressions of one object.
 #[derive(Debug, Default)]
-pub(crate) struct Expressions {
+pub struct Expressions {
     /// `spec.dependsOn[..].readyExpr`, by position.
-    pub(crate) ready: Vec<Option<Expression>>,
+    pub ready: Vec<Option<Expression>>,
     /// `spec.healthCheckExprs`.
-    pub(crate) health: Vec<HealthExpressions>,
+    pub health: Vec<HealthExpressions>,
 }
 
 /// The expressions for a kind, or for a whole group when `kind` is empty.
 #[derive(Debug)]
-pub(crate) struct HealthExpressions {
+pub struct HealthExpressions {
     group: String,
     kind: String,
     current: Expression,
@@ -51,10 +52,18 @@ pub(crate) struct HealthExpressions {
 }
 
 impl Expressions {
-    pub(crate) fn compile(spec: &KustomizationSpec) -> Result<Self, ExpressionError> {
+    /// Compiles `spec.dependsOn` and `spec.healthCheckExprs`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExpressionError`], naming the field.
+    pub fn compile(
+        dependencies: &[DependencyReference],
+        checks: &[CustomHealthCheck],
+    ) -> Result<Self, ExpressionError> {
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let mut ready = Vec::with_capacity(spec.depends_on.len());
-        for (index, dependency) in spec.depends_on.iter().enumerate() {
+        let mut ready = Vec::with_capacity(dependencies.len());
+        for (index, dependency) in dependencies.iter().enumerate() {
             let field = || format!("spec.dependsOn[{index}].readyExpr");
             ready.push(
                 text(&dependency.ready_expr)
@@ -63,8 +72,8 @@ impl Expressions {
             );
         }
         let mut seen = HashSet::new();
-        let mut health = Vec::with_capacity(spec.health_check_exprs.len());
-        for (index, check) in spec.health_check_exprs.iter().enumerate() {
+        let mut health = Vec::with_capacity(checks.len());
+        for (index, check) in checks.iter().enumerate() {
             let compiled = HealthExpressions::compile(index, check)?;
             if !seen.insert((compiled.group.clone(), compiled.kind.clone())) {
                 return Err(ExpressionError::Duplicate {
@@ -123,7 +132,7 @@ impl HealthExpressions {
 }
 
 /// The health of objects whose kind has expressions; `None` for all others.
-pub(crate) fn custom_health(
+pub fn custom_health(
     expressions: &Arc<Expressions>,
 ) -> impl Fn(&Value) -> Option<Health> + Send + Sync + use<> {
     let expressions = Arc::clone(expressions);
@@ -138,7 +147,7 @@ pub(crate) fn custom_health(
 }
 
 /// The group of `group/version`; empty for the core group.
-pub(crate) fn group_of(api_version: &str) -> &str {
+pub fn group_of(api_version: &str) -> &str {
     api_version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
@@ -147,21 +156,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn spec(fields: &Value) -> KustomizationSpec {
-        let mut spec =
-            json!({"sourceRef": {"kind": "GitRepository", "name": "a"}, "interval": "1m", "prune": true});
-        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        serde_json::from_value(spec).unwrap()
+    fn compile(fields: &Value) -> Result<Expressions, ExpressionError> {
+        let list = |name: &str| fields.get(name).cloned().unwrap_or_else(|| json!([]));
+        let dependencies: Vec<DependencyReference> = serde_json::from_value(list("dependsOn")).unwrap();
+        let checks: Vec<CustomHealthCheck> = serde_json::from_value(list("healthCheckExprs")).unwrap();
+        Expressions::compile(&dependencies, &checks)
     }
 
     #[test]
     fn health_by_expressions_is_of_their_kind_or_group_only() {
         let expressions = Arc::new(
-            Expressions::compile(&spec(&json!({"healthCheckExprs": [
+            compile(&json!({"healthCheckExprs": [
                 {"apiVersion": "example.com/v1", "kind": "Engine",
                  "current": "status.phase == 'Runs'", "failed": "status.phase == 'Broken'"},
                 {"apiVersion": "example.com/v1", "current": "has(status.any)"},
-            ]})))
+            ]}))
             .unwrap(),
         );
         let health = custom_health(&expressions);
@@ -179,11 +188,10 @@ mod tests {
 
     #[test]
     fn what_does_not_compile_names_its_field() {
-        let error =
-            Expressions::compile(&spec(&json!({"dependsOn": [{"name": "a", "readyExpr": "dep.status =="}]})));
+        let error = compile(&json!({"dependsOn": [{"name": "a", "readyExpr": "dep.status =="}]}));
         assert_eq!(error.unwrap_err().to_string(), "spec.dependsOn[0].readyExpr");
         let twice = json!({"apiVersion": "a/v1", "kind": "B", "current": "true"});
-        let error = Expressions::compile(&spec(&json!({"healthCheckExprs": [twice.clone(), twice]})));
+        let error = compile(&json!({"healthCheckExprs": [twice.clone(), twice]}));
         assert_eq!(
             error.unwrap_err().to_string(),
             "spec.healthCheckExprs[1]: duplicate custom health check for a/B"
