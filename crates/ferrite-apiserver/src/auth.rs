@@ -2,11 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
-};
 use serde_json::{Value, json};
 
 use crate::http::request::Call;
@@ -63,67 +58,11 @@ impl User {
     }
 }
 
-/// Keys and tokens of one server.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    admin_token: String,
-    signer: EcdsaKeyPair,
-    key_id: String,
-}
-
 /// What a valid service account token says.
 #[derive(Debug)]
 pub(crate) struct Claims {
     pub(crate) user: User,
     pub(crate) audiences: Vec<String>,
-}
-
-impl Keys {
-    /// `pkcs8` is an ECDSA P-256 key.
-    pub(crate) fn new(admin_token: String, pkcs8: &[u8]) -> Option<Self> {
-        let random = ring::rand::SystemRandom::new();
-        let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).ok()?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, signer.public_key().as_ref());
-        Some(Self { admin_token, key_id: URL_SAFE_NO_PAD.encode(digest), signer })
-    }
-
-    pub(crate) fn admin_token(&self) -> &str {
-        &self.admin_token
-    }
-
-    /// Compares digests, so that the time taken says nothing about the token.
-    pub(crate) fn is_admin(&self, token: &str) -> bool {
-        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest(token).as_ref() == digest(&self.admin_token).as_ref()
-    }
-
-    /// The public signing key as a JSON Web Key set, for `/openid/v1/jwks`.
-    pub(crate) fn jwks(&self) -> Value {
-        let point = self.signer.public_key().as_ref();
-        let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
-        json!({"keys": [{"use": "sig", "kty": "EC", "kid": self.key_id, "alg": "ES256", "crv": "P-256",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)}]})
-    }
-
-    pub(crate) fn sign(&self, claims: &Value) -> Option<String> {
-        let header = json!({"alg": "ES256", "kid": self.key_id});
-        let text = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
-        let signature = self.signer.sign(&ring::rand::SystemRandom::new(), text.as_bytes()).ok()?;
-        Some(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
-    }
-
-    fn verify(&self, token: &str) -> Option<Value> {
-        let (text, signature) = token.rsplit_once('.')?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.signer.public_key().as_ref());
-        key.verify(text.as_bytes(), &signature).ok()?;
-        let (_, payload) = text.split_once('.')?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-    }
 }
 
 /// Reads a service account token; its account, and what it is bound to, must still exist.

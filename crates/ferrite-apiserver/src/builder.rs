@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::faults::Faults;
+use crate::keys::Keys;
 use crate::server::Server;
 use crate::store::{Log, Store};
 use crate::tls::Identity;
@@ -89,7 +90,8 @@ impl Builder {
         let acceptor = identity.acceptor()?;
         let store = Arc::new(Store::open(open_log(self.data_dir.as_deref())?));
         let faults = Arc::new(Faults::new(store.clone()));
-        let server = Server::new(store, faults, &identity, addr, self.rbac)?;
+        let keys = Keys::open(identity.admin_token.clone(), self.data_dir.as_deref())?;
+        let server = Server::new(store, faults, &identity, keys, addr, self.rbac);
         controllers::prepare(&server);
         crd::install(&server, &self.crds).map_err(|(index, reason)| Error::Crd { index, reason })?;
         let (stop, stopped) = watch::channel(false);

@@ -36,6 +36,7 @@ mod faults;
 mod handlers;
 mod http;
 mod json;
+mod keys;
 mod kinds;
 mod merge;
 mod openapi;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::auth::Keys;
 use crate::crd::Compiled;
-use crate::error::Error;
 use crate::faults::Faults;
+use crate::keys::Keys;
 use crate::kinds::addresses::Allocations;
 use crate::rbac::Rbac;
 use crate::resources::Registry;
@@ -40,13 +39,11 @@ impl Server {
         store: Arc<Store>,
         faults: Arc<Faults>,
         identity: &Identity,
+        keys: Keys,
         addr: SocketAddr,
         rbac: bool,
-    ) -> Result<Arc<Self>, Error> {
-        let keys = Keys::new(identity.admin_token.clone(), &identity.signer).ok_or_else(|| {
-            Error::Certificate { reason: "the token signing key cannot be read".to_owned() }
-        })?;
-        Ok(Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             store,
             registry: Registry::new(),
             rbac: Rbac::new(rbac),
@@ -58,6 +55,6 @@ impl Server {
             url: format!("https://{addr}"),
             address: addr.to_string(),
             ca: identity.ca_pem(),
-        }))
+        })
     }
 }

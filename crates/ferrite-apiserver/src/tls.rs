@@ -1,4 +1,4 @@
-//! The server's keys: CA, serving certificate, admin token, token signing key; kept beside the data when there is a directory.
+//! The server's keys: CA, serving certificate, admin token; kept beside the data when there is a directory.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -20,9 +20,6 @@ use crate::error::Error;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) admin_token: String,
-    /// PKCS#8 of the key that signs service account tokens.
-    #[serde(with = "encoded")]
-    pub(crate) signer: Vec<u8>,
     #[serde(with = "encoded")]
     ca: Vec<u8>,
     #[serde(with = "encoded")]
@@ -87,10 +84,8 @@ impl Identity {
         leaf.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = leaf.signed_by(&key, &issuer).map_err(failed)?;
-        let signer = KeyPair::generate().map_err(failed)?;
         Ok(Self {
             admin_token: random_token()?,
-            signer: signer.serialize_der(),
             ca: ca_certificate.der().to_vec(),
             certificate: certificate.der().to_vec(),
             key: key.serialize_der(),

@@ -81,7 +81,7 @@ fn version() -> Value {
 fn openid(server: &Server) -> Value {
     json!({"issuer": crate::auth::ISSUER, "jwks_uri": format!("{}/openid/v1/jwks", server.url),
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"]})
+        "id_token_signing_alg_values_supported": ["RS256"]})
 }
 
 fn index(server: &Server) -> Value {
