@@ -10,7 +10,8 @@ pub(crate) fn emit(value: &Value) -> String {
 
 /// A YAML document as JSON, and the keys that it defines twice as `line n: key "k" already set in map`.
 pub(crate) fn parse(text: &str) -> Result<(Value, Vec<String>), String> {
-    let node = ferrite_yaml::parse(text, &Limits::default()).map_err(|e| go_error(&e))?;
+    let node = ferrite_yaml::parse(text, &Limits::default())
+        .map_err(|e| ferrite_yaml::go_syntax_error(text).unwrap_or_else(|| go_error(&e)))?;
     let Some(node) = node else { return Ok((Value::Null, Vec::new())) };
     let mut doubled = Vec::new();
     duplicates(&node, &mut doubled);

@@ -21,6 +21,7 @@
 
 mod comments;
 mod emitter;
+mod go_error;
 mod json;
 mod kyaml;
 mod node;
@@ -29,6 +30,7 @@ mod resolve;
 mod scalar;
 mod write;
 
+pub use go_error::go_syntax_error;
 pub use json::{from_json, go_json};
 pub use kyaml::{write_commented, write_styled};
 pub use node::{Data, Key, Map, Node, Style, Tag};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ferrite_yaml::{Data, Key, Map, Node, Position, Style, Tag};
-use libyaml_safer::{ErrorKind, EventData, Parser, ScalarStyle};
+use libyaml_safer::{EventData, Parser, ScalarStyle};
 
 /// Nesting of one document.
 const MAX_DEPTH: usize = 255;
@@ -40,32 +40,11 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, String> {
     }
 }
 
-/// go-yaml counts lines from nought and prints no nought; the scanner's marks are one behind.
-fn message(error: &libyaml_safer::Error, text: &str) -> String {
-    let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
-    let (context, problem) = (line(error.context_mark()), line(error.problem_mark()));
-    let scanner = error.kind() == ErrorKind::Scanner;
-    // A bracket where a key should be: go-yaml forgets that it might have been one, and leaves it to the parser.
-    let bracket = scanner
-        && error.problem() == "could not find expected ':'"
-        && error.context_mark().is_some_and(|mark| {
-            let at = usize::try_from(mark.column).unwrap_or(usize::MAX);
-            let line = usize::try_from(mark.line).ok().and_then(|line| text.lines().nth(line));
-            line.and_then(|line| line.chars().nth(at)).is_some_and(|c| matches!(c, '{' | '['))
-        });
-    let (at, problem) = if bracket {
-        (context, "did not find expected key")
-    } else {
-        let at = if problem != 0 { problem } else { context };
-        (at + u64::from(at != 0 && scanner), error.problem())
-    };
-    let place = if at == 0 { String::new() } else { format!("line {at}: ") };
-    format!("yaml: {place}{problem}")
-}
-
 impl Loader<'_, '_> {
     fn next(&mut self) -> Result<EventData, String> {
-        self.parser.parse().map(|event| event.data).map_err(|e| message(&e, self.text))
+        self.parser.parse().map(|event| event.data).map_err(|error| {
+            ferrite_yaml::go_syntax_error(self.text).unwrap_or_else(|| format!("yaml: {}", error.problem()))
+        })
     }
 
     fn node(&mut self, event: EventData) -> Result<Node, String> {
