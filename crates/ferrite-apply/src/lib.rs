@@ -48,6 +48,8 @@ mod look;
 mod mapper;
 mod preview;
 mod prune;
+mod sources;
+mod target;
 mod tracker;
 mod wait;
 mod watch;
@@ -60,6 +62,8 @@ pub use expressions::{ExpressionError, Expressions, HealthExpressions, custom_he
 pub use mapper::{Mapper, Mapping};
 pub use preview::Preview;
 pub use prune::prune;
+pub use sources::{FoundSource, SourceId, SourceKind, SourceNews, SourceStatus, Sources};
+pub use target::{Destination, TargetError, TargetOptions, Targets};
 pub use tracker::{Drift, DriftSink, Tracker, TrackerOptions};
 pub use wait::{CustomHealth, Unready, UnreadyObject, WaitError, WaitOptions, WaitTarget, wait, wait_gone};
 

@@ -6,13 +6,12 @@ use ferrite_api::{
     helm::{GROUP, HelmRelease},
     source::{HelmChartSpec, HelmChartVerification, LocalHelmChartSourceReference},
 };
+use ferrite_apply::FoundSource;
 use ferrite_helm::{Chart, File};
 use ferrite_runtime::ObjectKey;
 use ferrite_semver::Version;
 use ferrite_tree::MemoryTree;
 use serde_json::{Value, json};
-
-use crate::sources::Found;
 
 /// The HelmChart that the template of a spec asks for, as it is applied; `None` without a template.
 pub(crate) fn wanted(object: &HelmRelease, key: &ObjectKey) -> Option<Value> {
@@ -54,7 +53,7 @@ pub(crate) fn wanted(object: &HelmRelease, key: &ObjectKey) -> Option<Value> {
 }
 
 /// Whether the HelmChart there is as wanted.
-pub(crate) fn is_as_wanted(wanted: &Value, found: &Found) -> bool {
+pub(crate) fn is_as_wanted(wanted: &Value, found: &FoundSource) -> bool {
     let holds = |field: &str, have: Option<&BTreeMap<String, String>>| {
         let want = wanted.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
         want.into_iter()

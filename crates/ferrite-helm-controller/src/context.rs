@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::helm::HelmRelease;
+use ferrite_apply::{Sources, TargetOptions, Targets};
 use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
 use ferrite_resource::Managers;
 use ferrite_runtime::{Clock, Handle, Runtime};
 use kube::Client;
 
-use crate::{Config, NAME, sources::Sources, target::Targets};
+use crate::{Config, NAME};
 
 /// What a reconcile of a HelmRelease may touch.
 pub(crate) struct Context {
@@ -55,6 +56,10 @@ impl Context {
             },
             ..FetchOptions::default()
         })?;
+        let targets = TargetOptions {
+            default_service_account: config.default_service_account.clone(),
+            insecure_tls: config.insecure_kubeconfig_tls,
+        };
         // Releases of Helm itself were applied as `helm`; whoever takes one over takes its fields over.
         let overrides = ["helm".to_owned()].into_iter().chain(config.override_managers.iter().cloned());
         Ok(Self {
@@ -63,7 +68,7 @@ impl Context {
             handle,
             sources,
             fetcher,
-            targets: Targets::new(runtime.client.clone(), config),
+            targets: Targets::new(runtime.client.clone(), targets, None),
             settings: Settings {
                 requeue_dependency: config.requeue_dependency,
                 no_cross_namespace_refs: config.no_cross_namespace_refs,

@@ -5,9 +5,7 @@ use std::time::Duration;
 use ferrite_api::Reason;
 use ferrite_runtime::{Class, Classify, Interrupted};
 
-use ferrite_apply::ExpressionError;
-
-use crate::target::TargetError;
+use ferrite_apply::{ExpressionError, TargetError};
 
 /// What failed. The texts are Flux's where people match on them.
 #[derive(Debug, thiserror::Error)]

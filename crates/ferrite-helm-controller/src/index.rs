@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use ferrite_api::helm::{ChartReferenceKind, HelmRelease, ValuesKind};
+use ferrite_api::helm::{HelmRelease, ValuesKind};
 use ferrite_runtime::{Change, ObjectKey};
 use parking_lot::RwLock;
 
-use crate::sources::SourceId;
+use ferrite_apply::{SourceId, SourceKind};
 
 /// What a HelmRelease can refer to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -74,11 +74,11 @@ pub(crate) fn source_of(object: &HelmRelease) -> Option<SourceId> {
         (Some(template), None) => {
             let namespace = namespace_or(template.spec.source_ref.namespace.as_deref(), own);
             let name = format!("{own}-{}", object.metadata.name.as_deref().unwrap_or_default());
-            Some(SourceId { kind: ChartReferenceKind::HelmChart, key: ObjectKey::new(namespace, name) })
+            Some(SourceId { kind: SourceKind::HelmChart, key: ObjectKey::new(namespace, name) })
         }
         (None, Some(reference)) => {
             let namespace = namespace_or(reference.namespace.as_deref(), own);
-            Some(SourceId { kind: reference.kind, key: ObjectKey::new(namespace, &reference.name) })
+            Some(SourceId { kind: reference.kind.into(), key: ObjectKey::new(namespace, &reference.name) })
         }
         _ => None,
     }

@@ -36,16 +36,15 @@ mod index;
 mod names;
 mod release;
 mod render;
-mod sources;
 mod state;
 mod storage;
-mod target;
 mod values;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use ferrite_api::helm::{ChartReferenceKind, HelmRelease};
-use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Store, Trigger};
+use ferrite_api::helm::HelmRelease;
+use ferrite_apply::{SourceKind, Sources};
+use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Trigger};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{core::PartialObjectMeta, runtime::watcher};
 
@@ -55,7 +54,6 @@ pub use config::Config;
 use context::Context;
 use helm_release::HelmReleases;
 use index::{Index, Referent};
-use sources::{Kind, Source, Sources};
 
 /// The name on the wire: of the process, of its lease, of its events and of its fields.
 pub const NAME: &str = "helm-controller";
@@ -85,15 +83,18 @@ pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
     let mut controller =
         Controller::new(&runtime, handle, HelmReleases::new(context)).concurrent(config.concurrent);
     watch_self(&mut controller, Arc::clone(&index));
-    // HelmCharts are always watched: their definition may be on its way.
-    let served = sources::served(&runtime.client).await;
-    watch_source(&mut controller, &runtime, &index, &sources.chart);
-    if served.contains(&ChartReferenceKind::OciRepository) {
-        watch_source(&mut controller, &runtime, &index, &sources.oci);
-    }
-    if served.contains(&ChartReferenceKind::ExternalArtifact) {
-        watch_source(&mut controller, &runtime, &index, &sources.external);
-    }
+    let referrers = Arc::clone(&index);
+    let kinds = [SourceKind::HelmChart, SourceKind::OciRepository, SourceKind::ExternalArtifact];
+    sources
+        .watch(&mut controller, &runtime, &kinds, move |news, _| {
+            let keys = if news.moved_on() {
+                referrers.referrers(&Referent::Source(news.id.clone()))
+            } else {
+                Vec::new()
+            };
+            keys.into_iter().map(Trigger::Add).collect()
+        })
+        .await;
     if let Some(selector) = &config.watch_configs {
         watch_configs(&mut controller, &runtime, selector, &index);
     }
@@ -114,23 +115,6 @@ fn watch_self(controller: &mut Controller<HelmReleases>, index: Arc<Index>) {
             referrers.into_iter().filter(|key| objects.get(key).is_some_and(|o| !helm_release::is_ready(&o)));
         waiting.map(Trigger::Add).collect()
     });
-}
-
-fn watch_source<K: Kind>(
-    controller: &mut Controller<HelmReleases>,
-    runtime: &Runtime,
-    index: &Arc<Index>,
-    store: &OnceLock<Store<Source<K>>>,
-) {
-    let index = Arc::clone(index);
-    let watched =
-        controller.watch(runtime.api::<Source<K>>(), watcher::Config::default(), move |change, _| {
-            sources::news(change)
-                .map(|id| index.referrers(&Referent::Source(id)))
-                .map_or_else(Vec::new, |keys| keys.into_iter().map(Trigger::Add).collect())
-        });
-    // Each kind is watched once.
-    drop(store.set(watched));
 }
 
 fn watch_configs(

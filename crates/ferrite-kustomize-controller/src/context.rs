@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::kustomize::Kustomization;
-use ferrite_apply::{DriftSink, TrackerOptions};
+use ferrite_apply::{DriftSink, Sources, TargetOptions, Targets, TrackerOptions};
 use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
 use ferrite_resource::{Managers, StageKinds};
 use ferrite_runtime::{Clock, Handle, Runtime};
 use kube::Client;
 
-use crate::{Config, builds::Builds, sources::Sources, target::Targets};
+use crate::{Config, builds::Builds};
 
 /// What a reconcile of a Kustomization may touch.
 pub(crate) struct Context {
@@ -59,6 +59,10 @@ impl Context {
             },
             ..FetchOptions::default()
         })?;
+        let targets = TargetOptions {
+            default_service_account: config.default_service_account.clone(),
+            insecure_tls: config.insecure_kubeconfig_tls,
+        };
         let mut managers = Managers::default();
         managers.overrides.extend(config.override_managers.iter().cloned());
         Ok(Self {
@@ -68,7 +72,7 @@ impl Context {
             sources,
             fetcher,
             builds: Builds::default(),
-            targets: Targets::new(runtime.client.clone(), config, drift),
+            targets: Targets::new(runtime.client.clone(), targets, Some(drift)),
             settings: Settings {
                 requeue_dependency: config.requeue_dependency,
                 no_cross_namespace_refs: config.no_cross_namespace_refs,

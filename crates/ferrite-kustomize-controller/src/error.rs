@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use ferrite_api::Reason;
-use ferrite_apply::{ApiError, ExpressionError};
+use ferrite_apply::{ApiError, ExpressionError, SourceId, TargetError};
 use ferrite_artifact::FetchError;
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 use serde::Serialize;
 
-use crate::{build::BuildError, sources::SourceId, target::TargetError, variables::VariablesError};
+use crate::{build::BuildError, variables::VariablesError};
 
 /// The revision that a reconcile works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use ferrite_api::kustomize::{Kustomization, SubstituteKind};
 use ferrite_runtime::{Change, ObjectKey};
 use parking_lot::RwLock;
 
-use crate::sources::SourceId;
+use ferrite_apply::SourceId;
 
 /// What a Kustomization can refer to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ pub(crate) fn source_of(object: &Kustomization) -> SourceId {
     let reference = &object.spec.source_ref;
     let own = object.metadata.namespace.as_deref().unwrap_or_default();
     let namespace = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(own);
-    SourceId { kind: reference.kind, key: ObjectKey::new(namespace, &reference.name) }
+    SourceId { kind: reference.kind.into(), key: ObjectKey::new(namespace, &reference.name) }
 }
 
 /// The Kustomizations that `object` waits for, in order.
@@ -120,7 +120,7 @@ mod tests {
         let (index, k) = (Index::default(), ObjectKey::new("a", "k"));
         let source = |namespace: &str, name: &str| {
             Referent::Source(SourceId {
-                kind: ferrite_api::kustomize::SourceKind::GitRepository,
+                kind: ferrite_apply::SourceKind::GitRepository,
                 key: ObjectKey::new(namespace, name),
             })
         };

@@ -33,15 +33,13 @@ mod error;
 mod fights;
 mod index;
 mod kustomization;
-mod sources;
 mod substitute;
-mod target;
 mod variables;
 
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::kustomize::Kustomization;
-use ferrite_apply::{DriftSink, TrackerOptions};
+use ferrite_apply::{DriftSink, SourceKind, Sources, TrackerOptions};
 use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Trigger};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{core::PartialObjectMeta, runtime::watcher};
@@ -53,7 +51,6 @@ use context::Context;
 use fights::Fights;
 use index::{Index, Referent};
 use kustomization::Kustomizations;
-use sources::{Kind, Source, Sources};
 
 /// The name on the wire: of the process, of its lease and of its events.
 pub const NAME: &str = "kustomize-controller";
@@ -80,7 +77,6 @@ pub enum Error {
 /// [`Error`] when it cannot start; what happens to single Kustomizations is told in their status.
 pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
     STATUS_MANAGER.clone_into(&mut runtime.field_manager);
-    let Some(served) = served(&runtime).await else { return Ok(()) };
     let handle: Handle<Kustomization> = Handle::new(&runtime);
     let drift = TrackerOptions { debounce: DRIFT_DEBOUNCE, longest_quiet: DRIFT_PAUSE };
     let sources = Sources::new(runtime.client.clone());
@@ -90,49 +86,31 @@ pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
     let mut controller =
         Controller::new(&runtime, handle, Kustomizations::new(context)).concurrent(config.concurrent);
     watch_self(&mut controller, Arc::clone(&index));
-    for kind in served {
-        use ferrite_api::kustomize::SourceKind;
-        match kind {
-            SourceKind::GitRepository => watch_source(&mut controller, &runtime, &index, &sources.git),
-            SourceKind::OciRepository => watch_source(&mut controller, &runtime, &index, &sources.oci),
-            SourceKind::Bucket => watch_source(&mut controller, &runtime, &index, &sources.bucket),
-            SourceKind::ExternalArtifact => {
-                watch_source(&mut controller, &runtime, &index, &sources.external)
-            }
-        }
-    }
+    let referrers = Arc::clone(&index);
+    let kinds = [
+        SourceKind::GitRepository,
+        SourceKind::OciRepository,
+        SourceKind::Bucket,
+        SourceKind::ExternalArtifact,
+    ];
+    sources
+        .watch(&mut controller, &runtime, &kinds, move |news, objects| {
+            let Some(artifact) = news.new_artifact() else { return Vec::new() };
+            let referrers = referrers.referrers(&Referent::Source(news.id.clone()));
+            let outdated = referrers.into_iter().filter(|key| {
+                objects
+                    .get(key)
+                    .is_some_and(|object| !kustomization::is_settled_on(&object, &artifact.revision))
+            });
+            outdated.map(Trigger::Supersede).collect()
+        })
+        .await;
     if let Some(selector) = &config.watch_configs {
         watch_configs(&mut controller, &runtime, selector, &index);
     }
     controller.run().await;
     Ok(())
 }
-
-/// The kinds of sources that exist; waits for an API server that is away. `None` on shutdown.
-async fn served(runtime: &Runtime) -> Option<Vec<ferrite_api::kustomize::SourceKind>> {
-    let mut pause = Duration::from_millis(200);
-    loop {
-        match sources::served(&runtime.client).await {
-            // GitRepositories are always watched: their definition may be on its way.
-            Ok(mut kinds) => {
-                if !kinds.contains(&Git::KIND) {
-                    kinds.push(Git::KIND);
-                }
-                return Some(kinds);
-            }
-            Err(error) => {
-                tracing::warn!(error = %ferrite_runtime::chain(&error), "cannot list the kinds of sources, trying again");
-            }
-        }
-        tokio::select! {
-            () = runtime.shutdown.cancelled() => return None,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = (pause * 2).min(Duration::from_secs(10));
-    }
-}
-
-use sources::Git;
 
 fn drift_sink(handle: Handle<Kustomization>) -> DriftSink {
     let fights = Fights::default();
@@ -172,28 +150,6 @@ fn watch_self(controller: &mut Controller<Kustomizations>, index: Arc<Index>) {
             referrers.into_iter().filter(|referrer| became_ready || waits_for_an_expression(referrer));
         woken.map(Trigger::Add).collect()
     });
-}
-
-fn watch_source<K: Kind>(
-    controller: &mut Controller<Kustomizations>,
-    runtime: &Runtime,
-    index: &Arc<Index>,
-    store: &std::sync::OnceLock<ferrite_runtime::Store<Source<K>>>,
-) {
-    let index = Arc::clone(index);
-    let watched =
-        controller.watch(runtime.api::<Source<K>>(), watcher::Config::default(), move |change, objects| {
-            let Some((id, artifact)) = sources::new_artifact(change) else { return Vec::new() };
-            let referrers = index.referrers(&Referent::Source(id));
-            let outdated = referrers.into_iter().filter(|key| {
-                objects
-                    .get(key)
-                    .is_some_and(|object| !kustomization::is_settled_on(&object, &artifact.revision))
-            });
-            outdated.map(Trigger::Supersede).collect()
-        });
-    // Each kind is watched once.
-    drop(store.set(watched));
 }
 
 fn watch_configs(

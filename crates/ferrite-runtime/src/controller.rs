@@ -122,16 +122,47 @@ impl<R: Reconcile> Controller<R> {
         map: impl Fn(&Change<W>, &Store<R::Object>) -> Vec<Trigger> + Send + Sync + 'static,
     ) -> Store<W> {
         let store = Store::default();
+        let follow = self.following(api, config, store.clone(), map);
+        self.watches.push(Box::pin(follow));
+        let listed = store.clone();
+        self.listed.push(Box::pin(async move { listed.listed().await }));
+        store
+    }
+
+    /// As [`Controller::watch`], from when `begin` resolves; reconciles start without it.
+    pub fn watch_once<W: Watchable>(
+        &mut self,
+        begin: impl Future<Output = ()> + Send + 'static,
+        api: Api<W>,
+        config: watcher::Config,
+        map: impl Fn(&Change<W>, &Store<R::Object>) -> Vec<Trigger> + Send + Sync + 'static,
+    ) -> Store<W> {
+        let store = Store::default();
+        let follow = self.following(api, config, store.clone(), map);
+        let shutdown = self.driver.runtime.shutdown.clone();
+        self.watches.push(Box::pin(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = begin => follow.await,
+            }
+        }));
+        store
+    }
+
+    fn following<W: Watchable>(
+        &self,
+        api: Api<W>,
+        config: watcher::Config,
+        store: Store<W>,
+        map: impl Fn(&Change<W>, &Store<R::Object>) -> Vec<Trigger> + Send + Sync + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let (handle, shutdown) = (self.driver.handle.clone(), self.driver.runtime.shutdown.clone());
         let on_change = move |change: &Change<W>| {
             for trigger in map(change, &handle.store) {
                 handle.trigger(trigger);
             }
         };
-        self.watches.push(Box::pin(follow(api, config, store.clone(), shutdown, on_change)));
-        let listed = store.clone();
-        self.listed.push(Box::pin(async move { listed.listed().await }));
-        store
+        follow(api, config, store, shutdown, on_change)
     }
 
     /// Calls `map` for each change of the primary kind itself, status included; it says what the change means for

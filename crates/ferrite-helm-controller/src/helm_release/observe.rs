@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{
     Artifact,
-    helm::{ChartReferenceKind, HelmRelease, ServerSideApply},
+    helm::{HelmRelease, ServerSideApply},
 };
-use ferrite_apply::{Cluster, Expressions};
+use ferrite_apply::{Cluster, Expressions, FoundSource, SourceId, SourceKind};
 use ferrite_helm::Chart;
 use ferrite_resource::ignore::{IgnoreRules, RuleSpec, TargetSpec};
 use ferrite_runtime::{ObjectKey, Progress, chain};
@@ -18,7 +18,6 @@ use crate::{
     context::{Context, Settings},
     error::Error,
     index::{dependencies_of, source_of},
-    sources::{Found, SourceId},
     values,
 };
 
@@ -71,21 +70,21 @@ pub(crate) async fn observe(
     step.say(format_args!("Fulfilling prerequisites"));
     dependencies(context, object, &expressions).await?;
     let Some(found) = found else {
-        return Err(Error::Source(format!("{source} not found")));
+        return Err(Error::Source(format!("{} not found", named(&source))));
     };
     let not_ready = |why| Error::SourceNotReady {
-        source_id: source.to_string(),
+        source_id: named(&source),
         why,
         again: context.settings.requeue_dependency,
     };
-    let artifact = found.artifact(source.kind).map_err(not_ready)?;
+    let artifact = artifact_of(&found, source.kind).map_err(not_ready)?;
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let values = values::load(&context.client, namespace, &object.spec).await.map_err(Error::Values)?;
     let mut chart = load(context, &artifact, step).await?;
     let of_registry = match source.kind {
-        ChartReferenceKind::OciRepository => true,
-        ChartReferenceKind::ExternalArtifact => artifact.revision.contains(':'),
-        ChartReferenceKind::HelmChart => false,
+        SourceKind::OciRepository => true,
+        SourceKind::ExternalArtifact => artifact.revision.contains(':'),
+        SourceKind::HelmChart | SourceKind::GitRepository | SourceKind::Bucket => false,
     };
     let oci_digest = if of_registry {
         chart::track_digest(&mut chart, &artifact.revision, context.settings.digest_tracking)
@@ -105,6 +104,30 @@ pub(crate) async fn observe(
     })))
 }
 
+/// A source in the words of Flux's helm-controller.
+fn named(source: &SourceId) -> String {
+    format!("{} '{}'", source.kind.as_str(), source.key)
+}
+
+/// The artifact to release, or why there is none to use now.
+fn artifact_of(found: &FoundSource, kind: SourceKind) -> Result<Artifact, String> {
+    let status = &found.status;
+    let condition =
+        |kind: &str, value: &str| status.conditions.iter().find(|c| c.type_ == kind && c.status == value);
+    if kind != SourceKind::ExternalArtifact {
+        if found.metadata.generation != status.observed_generation {
+            let told = condition("Ready", "False").map(|c| c.message.clone());
+            return Err(
+                told.unwrap_or_else(|| "latest generation of object has not been reconciled".to_owned())
+            );
+        }
+        if let Some(stalled) = condition("Stalled", "True") {
+            return Err(stalled.message.clone());
+        }
+    }
+    status.artifact.clone().ok_or_else(|| "does not have an artifact".to_owned())
+}
+
 /// What the spec alone decides.
 fn check(
     settings: &Settings,
@@ -113,9 +136,9 @@ fn check(
     let spec = &object.spec;
     let source = source_of(object).ok_or(Error::Reference)?;
     if settings.no_cross_namespace_refs && Some(&source.key.namespace) != object.metadata.namespace.as_ref() {
-        return Err(Error::AccessDenied(source.to_string().replace('\'', "").replace(' ', "/")));
+        return Err(Error::AccessDenied(source.to_string()));
     }
-    if source.kind == ChartReferenceKind::ExternalArtifact && !settings.external_artifact {
+    if source.kind == SourceKind::ExternalArtifact && !settings.external_artifact {
         return Err(Error::ExternalArtifactOff(source.key.to_string()));
     }
     let unsupported = [
@@ -166,7 +189,7 @@ fn charts(
     context: &Context,
     object: &HelmRelease,
     source: &SourceId,
-    found: Option<&Found>,
+    found: Option<&FoundSource>,
 ) -> Option<Charts> {
     let made = object.status.as_ref().and_then(|status| status.helm_chart.as_deref());
     let made = made.and_then(|text| text.split_once('/')).map(|(ns, name)| ObjectKey::new(ns, name));

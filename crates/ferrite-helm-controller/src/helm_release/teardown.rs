@@ -1,7 +1,7 @@
 //! Uninstalls the release of a HelmRelease that is being deleted, and deletes its HelmChart.
 
 use ferrite_api::{Reason, helm::HelmRelease, source::HelmChart};
-use ferrite_apply::Expressions;
+use ferrite_apply::{Expressions, TargetError};
 use ferrite_helm::Status;
 use ferrite_runtime::{Event, Progress};
 use kube::{Api, api::DeleteParams};
@@ -10,7 +10,7 @@ use super::{
     act::{self, Done},
     report::told,
 };
-use crate::{api::said, context::Context, error::Error, state, target::TargetError};
+use crate::{api::said, context::Context, error::Error, state};
 
 pub(crate) async fn teardown(
     context: &Context,

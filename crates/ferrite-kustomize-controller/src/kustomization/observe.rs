@@ -6,11 +6,8 @@ use std::{
     time::Duration,
 };
 
-use ferrite_api::{
-    Artifact,
-    kustomize::{Kustomization, SourceKind},
-};
-use ferrite_apply::{Cluster, Expressions};
+use ferrite_api::{Artifact, kustomize::Kustomization};
+use ferrite_apply::{Cluster, Expressions, SourceId, SourceKind};
 use ferrite_resource::{
     Inventory,
     ignore::{IgnoreRules, RuleSpec, TargetSpec},
@@ -26,7 +23,6 @@ use crate::{
     context::{Context, Settings},
     error::{Attempt, Error, Failure, SourceName, Unmet},
     index::{dependencies_of, source_of},
-    sources::SourceId,
     variables,
 };
 
@@ -153,7 +149,7 @@ fn check(settings: &Settings, object: &Kustomization) -> Result<(Arc<Expressions
 async fn artifact(context: &Context, object: &Kustomization, source: &SourceId) -> Result<Artifact, Failure> {
     let found = context.sources.get(source).await;
     let found = found.map_err(|error| Failure::Read { what: source.to_string(), source: error })?;
-    match found {
+    match found.map(|found| found.status.artifact) {
         Some(Some(artifact)) => Ok(artifact),
         Some(None) => Err(Failure::NoArtifact { again: context.settings.requeue_dependency }),
         None => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferrite_kustomize_controller::Config;
 use serde_json::json;
 
 use crate::world::{World, condition, config_map, deployment, message};
@@ -106,5 +107,23 @@ async fn a_new_revision_ends_a_wait_and_waits_hold_no_worker() {
         world.push("app", "2", &[("bad/a.yaml", &fixed), ("good/a.yaml", &config_map("good", "1"))]).await;
     for number in 0..6 {
         world.applied(&format!("bad-{number}"), &second).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_of_sources_that_is_defined_later_is_watched_from_then_on() {
+    let late = "buckets.source.toolkit.fluxcd.io";
+    let world = World::without(Config::default(), late).await;
+    world.kustomization("app", "app", json!({"sourceRef": {"kind": "Bucket", "name": "app"}})).await;
+    let missing = world.failed("app", "ArtifactFailed").await;
+    assert_eq!(message(&missing, "Ready"), "Source 'Bucket/default/app' not found");
+    world.define(late).await;
+    // The interval is an hour: only a watch can bring these.
+    for tag in ["1", "2"] {
+        let spec = json!({"bucketName": "b", "endpoint": "example.com", "interval": "1h"});
+        let files = [("a.yaml", config_map("a", tag))];
+        let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+        let revision = world.push_as("Bucket", spec, "app", tag, &files).await;
+        world.applied("app", &revision).await;
     }
 }

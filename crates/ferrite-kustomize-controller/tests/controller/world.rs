@@ -47,7 +47,12 @@ impl World {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
-        let crds = ferrite_api::crds::ALL.iter().copied();
+        Self::without(config, "nothing").await
+    }
+
+    /// Without the definition of this name.
+    pub(crate) async fn without(config: Config, undefined: &str) -> Self {
+        let crds = ferrite_api::crds::ALL.iter().copied().filter(|text| !is_named(text, undefined));
         let server = ApiServer::builder().crds(crds).workloads(true).start().await.unwrap();
         let kubeconfig = Kubeconfig::from_yaml(&server.kubeconfig()).unwrap();
         let options = KubeConfigOptions::default();
@@ -101,6 +106,19 @@ impl World {
 
     /// Stores files as the artifact of GitRepository `name` with the revision `main@sha1:<tag>`.
     pub(crate) async fn push(&self, name: &str, tag: &str, files: &[(&str, &str)]) -> String {
+        let spec = json!({"url": "https://example.com/x", "interval": "1h"});
+        self.push_as("GitRepository", spec, name, tag, files).await
+    }
+
+    /// As [`World::push`], of another kind.
+    pub(crate) async fn push_as(
+        &self,
+        kind: &str,
+        spec: Value,
+        name: &str,
+        tag: &str,
+        files: &[(&str, &str)],
+    ) -> String {
         let items: Vec<_> = files
             .iter()
             .map(|(path, text)| Item {
@@ -112,21 +130,20 @@ impl World {
         let mut bytes = Vec::new();
         let read = |text: &String| Ok::<_, std::io::Error>(text.as_bytes().to_vec());
         archive(items, &Rules::none(), Bounds::default(), read, &mut bytes).unwrap();
-        let directory = ObjectDirectory::new("GitRepository", "default", name).unwrap();
+        let directory = ObjectDirectory::new(kind, "default", name).unwrap();
         let mut pending = self.store.create(&directory, &format!("{tag}.tar.gz")).unwrap();
         pending.write_all(&bytes).unwrap();
         let stored = pending.commit().unwrap();
         let revision = format!("main@sha1:{tag}");
         self.apply(json!({
-            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": name},
-            "spec": {"url": "https://example.com/x", "interval": "1h"},
+            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec,
         }))
         .await;
         let status = json!({"status": {"artifact": {
             "path": stored.path, "url": format!("{}/{}", self.artifacts, stored.path), "revision": revision,
             "digest": stored.digest.to_string(), "size": stored.size, "lastUpdateTime": "2026-01-01T00:00:00Z",
         }}});
-        let api = self.api("GitRepository");
+        let api = self.api(kind);
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
         revision
     }
@@ -149,6 +166,19 @@ impl World {
         let (kind, name) = (object.types.clone().unwrap().kind, object.metadata.name.clone().unwrap());
         let params = PatchParams::apply("test").force();
         self.api(&kind).patch(&name, &params, &Patch::Apply(&object)).await.unwrap();
+    }
+
+    /// Applies the definition of this name, and waits until its kind is served.
+    pub(crate) async fn define(&self, name: &str) {
+        let text = ferrite_api::crds::ALL.iter().find(|text| is_named(text, name)).unwrap();
+        self.apply(ferrite_api::crds::parse(text).unwrap()).await;
+        let (plural, group) = name.split_once('.').unwrap();
+        let group_version = format!("{group}/v1");
+        let served = async || {
+            let list = self.client.list_api_group_resources(&group_version).await.ok()?;
+            list.resources.iter().any(|resource| resource.name == plural).then_some(())
+        };
+        wait_for(&format!("{name} is served"), PATIENCE, served).await.unwrap();
     }
 
     pub(crate) async fn merge(&self, id: &str, patch: Value) {
@@ -243,17 +273,22 @@ impl World {
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "Kustomization" => ("kustomize.toolkit.fluxcd.io", "v1"),
-            "GitRepository" => ("source.toolkit.fluxcd.io", "v1"),
+            "GitRepository" | "Bucket" => ("source.toolkit.fluxcd.io", "v1"),
             "Deployment" => ("apps", "v1"),
+            "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
             "RoleBinding" | "Role" | "ClusterRole" => ("rbac.authorization.k8s.io", "v1"),
             _ => ("", "v1"),
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match kind {
-            "ClusterRole" => Api::all_with(self.client.clone(), &resource),
+            "ClusterRole" | "CustomResourceDefinition" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), "default", &resource),
         }
     }
+}
+
+fn is_named(crd: &str, name: &str) -> bool {
+    crd.contains(&format!("\n  name: {name}\n"))
 }
 
 /// A client that counts its requests.

@@ -1,9 +1,9 @@
-//! Where a HelmRelease goes, and as whom: one client for each identity, kept between reconciles.
+//! Where an object is applied, and as whom: one client for each identity, kept between reconciles.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use ferrite_api::{KubeConfigReference, helm::HelmRelease};
-use ferrite_apply::Cluster;
+use ferrite_api::{KubeConfigReference, helm::HelmRelease, kustomize::Kustomization};
+use ferrite_resource::Owner;
 use ferrite_runtime::ObjectKey;
 use http::{HeaderValue, Request, Response};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
@@ -16,14 +16,17 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::Config;
+use crate::{
+    cluster::Cluster,
+    tracker::{DriftSink, TrackerOptions},
+};
 
 /// Clients that are kept; the one that was not used for longest goes first.
 const MAX_KEPT: usize = 512;
 
 /// Why a target cannot be reached; holds nothing of a kubeconfig.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TargetError {
+pub enum TargetError {
     /// Not the name of a service account. Nobody falls back to the controller's own identity.
     #[error("`{0}` is not the name of a service account")]
     ServiceAccount(String),
@@ -64,13 +67,53 @@ struct Key {
     user: Option<String>,
 }
 
-/// The targets of all HelmReleases.
-pub(crate) struct Targets {
+/// Where an object says its work goes, and as whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    /// The object's namespace; whatever it refers to is in it.
+    pub namespace: &'a str,
+    /// `spec.serviceAccountName`.
+    pub service_account: Option<&'a str>,
+    /// `spec.kubeConfig`.
+    pub kube_config: Option<&'a KubeConfigReference>,
+}
+
+impl<'a> From<&'a Kustomization> for Destination<'a> {
+    fn from(object: &'a Kustomization) -> Self {
+        Self {
+            namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+            service_account: object.spec.service_account_name.as_deref(),
+            kube_config: object.spec.kube_config.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a HelmRelease> for Destination<'a> {
+    fn from(object: &'a HelmRelease) -> Self {
+        Self {
+            namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+            service_account: object.spec.service_account_name.as_deref(),
+            kube_config: object.spec.kube_config.as_ref(),
+        }
+    }
+}
+
+/// What decides about all targets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetOptions {
+    /// The service account to act as when an object names none.
+    pub default_service_account: Option<String>,
+    /// Whether kubeconfigs may skip the verification of the server's certificate.
+    pub insecure_tls: bool,
+}
+
+/// The clusters that objects are applied to, one for each server and identity.
+pub struct Targets {
     client: Client,
     local: Cluster,
+    drift: Option<(TrackerOptions, DriftSink)>,
     kept: Mutex<HashMap<Key, (Cluster, Instant)>>,
-    default_service_account: Option<String>,
-    insecure_tls: bool,
+    options: TargetOptions,
 }
 
 impl std::fmt::Debug for Targets {
@@ -80,40 +123,44 @@ impl std::fmt::Debug for Targets {
 }
 
 impl Targets {
-    pub(crate) fn new(client: Client, config: &Config) -> Self {
-        let local = Cluster::new(client.clone());
-        Self {
-            client,
-            local,
-            kept: Mutex::default(),
-            default_service_account: config.default_service_account.clone(),
-            insecure_tls: config.insecure_kubeconfig_tls,
-        }
+    /// Targets as the controller itself, impersonated ones and remote ones; with a watch for drift where a sink is given.
+    #[must_use]
+    pub fn new(client: Client, options: TargetOptions, drift: Option<(TrackerOptions, DriftSink)>) -> Self {
+        let local = cluster(client.clone(), drift.as_ref());
+        Self { client, local, drift, kept: Mutex::default(), options }
     }
 
-    /// The service account that a HelmRelease acts as.
-    pub(crate) fn service_account(&self, object: &HelmRelease) -> Option<String> {
-        let own = object.spec.service_account_name.clone().filter(|name| !name.is_empty());
-        own.or_else(|| self.default_service_account.clone())
+    /// The service account that an object acts as.
+    pub fn service_account<'a>(&'a self, destination: impl Into<Destination<'a>>) -> Option<&'a str> {
+        let own = destination.into().service_account.filter(|name| !name.is_empty());
+        own.or(self.options.default_service_account.as_deref())
     }
 
-    /// Whether the service account that a HelmRelease acts as is gone.
-    pub(crate) async fn lost_identity(&self, object: &HelmRelease) -> Result<bool, kube::Error> {
-        let Some(name) = self.service_account(object) else { return Ok(false) };
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        Ok(api.get_metadata_opt(&name).await?.is_none())
+    /// Whether the service account that an object acts as is gone.
+    ///
+    /// # Errors
+    ///
+    /// The API server's answer when that cannot be told.
+    pub async fn lost_identity(&self, destination: impl Into<Destination<'_>>) -> Result<bool, kube::Error> {
+        let destination = destination.into();
+        let Some(name) = self.service_account(destination) else { return Ok(false) };
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), destination.namespace);
+        Ok(api.get_metadata_opt(name).await?.is_none())
     }
 
-    /// The cluster that a HelmRelease goes to, as who it acts as.
-    pub(crate) async fn of(&self, object: &HelmRelease) -> Result<Cluster, TargetError> {
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let user = match self.service_account(object) {
-            Some(name) => Some(user_of(namespace, &name)?),
+    /// The cluster that an object is applied to, as who it acts as.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError`]; the controller's own identity is never used instead.
+    pub async fn of(&self, destination: impl Into<Destination<'_>>) -> Result<Cluster, TargetError> {
+        let destination = destination.into();
+        let user = match self.service_account(destination) {
+            Some(name) => Some(user_of(destination.namespace, name)?),
             None => None,
         };
-        let (server, whole) = match &object.spec.kube_config {
-            Some(reference) => self.remote(namespace, reference).await?,
+        let (server, whole) = match destination.kube_config {
+            Some(reference) => self.remote(destination.namespace, reference).await?,
             None => (None, self.local.clone()),
         };
         let Some(user) = user else { return Ok(whole) };
@@ -123,6 +170,14 @@ impl Targets {
             let client = impersonating(whole.client().clone(), header);
             whole.as_identity(client, identity)
         }))
+    }
+
+    /// Stops watching the objects of an owner, wherever they are.
+    pub fn forget(&self, owner: &Owner) {
+        self.local.forget(owner);
+        for (cluster, _) in self.kept.lock().values() {
+            cluster.forget(owner);
+        }
     }
 
     async fn remote(
@@ -154,8 +209,8 @@ impl Targets {
         }
         let refuse = |problem: String| TargetError::KubeConfig { secret: secret.clone(), problem };
         let text = std::str::from_utf8(&bytes.0).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
-        let client = remote_client(text, self.insecure_tls).await.map_err(refuse)?;
-        let cluster = self.keep(key, || Cluster::new(client));
+        let client = remote_client(text, self.options.insecure_tls).await.map_err(refuse)?;
+        let cluster = self.keep(key, || cluster(client, self.drift.as_ref()));
         Ok((Some(digest), cluster))
     }
 
@@ -178,6 +233,13 @@ impl Targets {
         }
         kept.insert(key, (cluster.clone(), Instant::now()));
         cluster
+    }
+}
+
+fn cluster(client: Client, drift: Option<&(TrackerOptions, DriftSink)>) -> Cluster {
+    match drift {
+        Some((options, sink)) => Cluster::with_tracker(client, options.clone(), Arc::clone(sink)),
+        None => Cluster::new(client),
     }
 }
 
