@@ -3,6 +3,7 @@
 //! ```text
 //! GitServer ── repositories one can commit to ──▶ http://127.0.0.1:…/app (also TLS, also with a password)
 //! HelmRepositoryServer ── files, perhaps with a password ──▶ put(..), asked()
+//! S3Server, GcsServer, AzureServer ── buckets, with each protocol's own signatures ──▶ put(..), asked()
 //! RegistryServer ── an OCI registry, perhaps with tokens ──▶ push(..), asked()
 //! WebhookReceiver ── keeps every request ──▶ received(), wait_for(..)
 //! wait_for(what, patience, probe) ── asks until there is an answer or patience ends
@@ -27,6 +28,7 @@
 mod git;
 pub mod golden;
 mod helm_repository;
+mod object_store;
 mod registry;
 mod tls;
 mod wait;
@@ -34,6 +36,7 @@ mod webhook;
 
 pub use git::{GitServer, TestRepository};
 pub use helm_repository::HelmRepositoryServer;
+pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
 pub use tls::ClientIdentity;
 pub use wait::wait_for;
