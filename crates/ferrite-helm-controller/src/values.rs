@@ -32,7 +32,7 @@ pub(crate) async fn load(
         let key = key_of(reference);
         let bytes = match read.get(&id) {
             Some(Some(keys)) => keys.get(key).cloned().ok_or_else(|| format!("missing key '{key}'")),
-            _ => Err(format!("{} not found", reference.kind)),
+            _ => Err(missing(reference)),
         };
         match bytes {
             Ok(bytes) => found.push((reference, bytes)),
@@ -48,6 +48,15 @@ pub(crate) async fn load(
         _ => Map::new(),
     };
     compose(&found, &own).map_err(|(reference, why)| unresolved(reference, namespace, &why))
+}
+
+/// The API server's words for what is not there.
+fn missing(reference: &ValuesReference) -> String {
+    let resource = match reference.kind {
+        ValuesKind::ConfigMap => "configmaps",
+        ValuesKind::Secret => "secrets",
+    };
+    format!("{resource} \"{}\" not found", reference.name)
 }
 
 /// Ordinary references, the spec's own values over them, and entries with a path over all.

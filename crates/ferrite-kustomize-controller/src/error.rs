@@ -69,10 +69,12 @@ pub(crate) enum Failure {
     #[error("Reconciliation failed terminally due to configuration error")]
     Expression(#[from] ExpressionError),
     /// The source does not exist.
-    #[error("Source '{source_id}' not found")]
+    #[error("{kind}.{} \"{name}\" not found", ferrite_api::source::GROUP)]
     SourceNotFound {
-        /// The source.
-        source_id: SourceName,
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
         /// When to look again.
         again: Duration,
     },
@@ -137,7 +139,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Prune(ferrite_apply::PruneError),
     /// Objects are not healthy.
-    #[error("health check failed after {}", short(*.after))]
+    #[error("health check failed after {}", ferrite_api::Duration::from(*.after))]
     Health {
         /// How long was waited.
         after: Duration,
@@ -263,16 +265,6 @@ impl fmt::Display for Unmet {
             Self::Evaluation(key, why) => write!(formatter, "dependency '{key}' readyExpr: {why}"),
         }
     }
-}
-
-/// A duration for a message: milliseconds below a minute, else seconds.
-pub(crate) fn short(duration: Duration) -> ferrite_api::Duration {
-    let whole = if duration < Duration::from_secs(60) {
-        Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    } else {
-        Duration::from_secs(duration.as_secs())
-    };
-    ferrite_api::Duration::from(whole)
 }
 
 impl Classify for Error {

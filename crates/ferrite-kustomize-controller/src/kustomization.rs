@@ -74,8 +74,9 @@ impl Reconcile for Kustomizations {
         teardown::teardown(&self.context, object, done, step).await
     }
 
-    fn opening(opening: &Opening<'_>) -> Option<String> {
-        opening.sentence().map(|_| "Reconciliation in progress".to_owned())
+    /// Nothing is said before source and dependencies are there: one that waits for them is not under way.
+    fn opening(_: &Opening<'_>) -> Option<String> {
+        None
     }
 }
 

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Map, Value, json};
 
 /// Condition type `Ready`.
 pub const READY: &str = "Ready";
@@ -157,14 +158,12 @@ impl Conditions {
         }
     }
 
-    /// A failure that will be tried again: `Reconciling`, where present, gets the reason `ProgressingWithRetry`;
-    /// where absent it is added with `message`.
-    pub fn mark_retrying(&mut self, message: impl Into<String>) {
-        let message = match self.get(RECONCILING) {
-            Some(present) => present.message.clone(),
-            None => message.into(),
-        };
-        self.mark_reconciling(PROGRESSING_WITH_RETRY, message);
+    /// A failure that will be tried again: `Reconciling`, where present, gets the reason `ProgressingWithRetry` and
+    /// keeps its message, which says how far the reconcile came. A reconcile that said nothing leaves none.
+    pub fn mark_retrying(&mut self) {
+        if let Some(message) = self.get(RECONCILING).map(|present| present.message.clone()) {
+            self.mark_reconciling(PROGRESSING_WITH_RETRY, message);
+        }
     }
 
     /// Computes `target` from the conditions in `order`: the first non-empty group of bad True, good False, good True,
@@ -225,6 +224,23 @@ pub(crate) fn merge(base: &[Condition], ours: &[Condition], theirs: Vec<Conditio
     merged.extend(ours.iter().cloned());
     sort(&mut merged);
     merged
+}
+
+/// Conditions of `wanted` that are as `have` has them keep their transition time, whatever the report started from.
+pub(crate) fn keep_times(have: &Map<String, Value>, wanted: &mut Map<String, Value>) {
+    let list = |status: &Map<String, Value>| -> Vec<Condition> {
+        let list = status.get("conditions").cloned().unwrap_or_default();
+        serde_json::from_value(list).unwrap_or_default()
+    };
+    let (before, mut after) = (list(have), list(wanted));
+    for condition in &mut after {
+        if let Some(before) = find(&before, &condition.type_).filter(|before| same_state(before, condition)) {
+            condition.last_transition_time = before.last_transition_time.clone();
+        }
+    }
+    if wanted.contains_key("conditions") {
+        wanted.insert("conditions".to_owned(), json!(after));
+    }
 }
 
 fn sort(list: &mut [Condition]) {

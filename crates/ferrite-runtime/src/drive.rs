@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use crate::{
     classify::{Class, Classify as _, Interrupted, chain},
-    conditions::Conditions,
+    conditions::{Conditions, PROGRESSING, keep_times},
     controller::{Driver, must_reconcile},
     key::ObjectKey,
     metrics::Outcome,
@@ -115,7 +115,7 @@ impl<R: Reconcile> Run<'_, R> {
         let (current, done, outcome) = self.steps(&object).await;
         let failure = outcome.err();
         let now = self.driver.runtime.clock.now();
-        let report = R::report(&current, &done, failure.as_ref(), now);
+        let report = R::report(&self.with_said(&current), &done, failure.as_ref(), now);
         self.log(failure.as_ref(), &report);
         self.finish(&current, report, failure.is_some()).await
     }
@@ -219,10 +219,25 @@ impl<R: Reconcile> Run<'_, R> {
         status
     }
 
+    /// The object as a report sees it: with the last sentence in `Reconciling`, whether or not it was written. What a
+    /// failed reconcile leaves there must not depend on how fast it was.
+    fn with_said(&self, object: &R::Object) -> R::Object {
+        let (Some(said), Ok(mut shown)) = (self.progress.said(), serde_json::to_value(object)) else {
+            return object.clone();
+        };
+        let mut conditions = crate::reconcile::conditions_of(object, self.driver.runtime.clock.now());
+        conditions.mark_reconciling(PROGRESSING, said);
+        shown["status"]["conditions"] = json!(conditions.into_vec());
+        serde_json::from_value(shown).unwrap_or_else(|_| object.clone())
+    }
+
     async fn finish(&self, current: &R::Object, report: Report<StatusOf<R::Object>>, failed: bool) -> Ended {
         let Report { status, events, requeue } = report;
         let status = match serde_json::to_value(&status) {
-            Ok(Value::Object(status)) => status,
+            Ok(Value::Object(mut status)) => {
+                keep_times(&facts::status(current), &mut status);
+                status
+            }
             _ => {
                 tracing::error!("the status of this kind is not a JSON object, which is a bug");
                 return Ended::Requeue(Requeue::Backoff, true);
@@ -280,7 +295,8 @@ impl<R: Reconcile> Run<'_, R> {
             }
             Err(failure) => failure,
         };
-        let report = R::report(&current, &done, Some(&failure), self.driver.runtime.clock.now());
+        let now = self.driver.runtime.clock.now();
+        let report = R::report(&self.with_said(&current), &done, Some(&failure), now);
         self.log(Some(&failure), &report);
         // Whatever the class, an object that is being deleted is tried again: nobody can edit its spec usefully.
         let report = match report.requeue {

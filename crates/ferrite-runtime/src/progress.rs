@@ -17,6 +17,8 @@ use crate::{classify::Interrupted, conditions::Truth, reconcile::Event};
 #[derive(Debug)]
 pub struct Progress {
     told: Mutex<Told>,
+    /// The last sentence, written or not.
+    said: Mutex<Option<String>>,
     pub(crate) changed: Notify,
     slot: Mutex<Option<OwnedSemaphorePermit>>,
     workers: Arc<Semaphore>,
@@ -52,6 +54,7 @@ impl Progress {
     ) -> Self {
         Self {
             told: Mutex::default(),
+            said: Mutex::default(),
             changed: Notify::new(),
             slot: Mutex::new(Some(slot)),
             workers,
@@ -65,6 +68,7 @@ impl Progress {
     pub fn detached() -> Self {
         Self {
             told: Mutex::default(),
+            said: Mutex::default(),
             changed: Notify::new(),
             slot: Mutex::new(None),
             workers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
@@ -75,15 +79,12 @@ impl Progress {
 
     /// Shows `message` in `Reconciling` (and in `Ready` by the progressive rules).
     pub fn say(&self, message: fmt::Arguments<'_>) {
-        self.tell(|told| told.message = Some(message.to_string()));
+        self.speak(message.to_string(), false);
     }
 
     /// [`Progress::say`] after a real difference was found: `Ready` becomes Unknown whatever it was.
     pub fn say_drift(&self, message: fmt::Arguments<'_>) {
-        self.tell(|told| {
-            told.message = Some(message.to_string());
-            told.drift = true;
-        });
+        self.speak(message.to_string(), true);
     }
 
     /// Shows a condition before the end of the reconcile.
@@ -161,18 +162,26 @@ impl Progress {
         std::mem::take(&mut *self.told.lock())
     }
 
+    fn speak(&self, message: String, drift: bool) {
+        *self.said.lock() = Some(message.clone());
+        self.tell(|told| {
+            told.message = Some(message);
+            told.drift |= drift;
+        });
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Told)) {
         change(&mut self.told.lock());
         self.changed.notify_one();
     }
 }
 
-/// Helps tests of kinds read what a step told.
+/// What was told, for the driver's report and for tests of kinds.
 impl Progress {
-    /// The last sentence told and not yet written.
+    /// The last sentence of this reconcile, whether or not it was written.
     #[must_use]
     pub fn said(&self) -> Option<String> {
-        self.told.lock().message.clone()
+        self.said.lock().clone()
     }
 
     /// The conditions told and not yet written, as a list.

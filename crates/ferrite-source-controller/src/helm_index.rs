@@ -92,7 +92,7 @@ pub enum IndexError {
         version: String,
     },
     /// There is no such chart.
-    #[error("no chart with name '{chart}' found")]
+    #[error("no chart name found")]
     NoChart {
         /// The chart.
         chart: String,
@@ -257,8 +257,8 @@ entries:
         check("build", "1.x", "1.0.0+b");
         check("build", "1.0.0+a", "1.0.0+a");
         check("app", "^3", "no 'app' chart with version matching '^3' found");
-        check("none", "*", "no chart with name 'none' found");
-        check("empty", "*", "no chart with name 'empty' found");
+        check("none", "*", "no chart name found");
+        check("empty", "*", "no chart name found");
     }
 
     #[test]

@@ -43,6 +43,11 @@ const FAILURES: &[ConditionType] = &[
 pub(crate) trait SourceError: Classify + std::error::Error {
     /// The condition that shows it; `None` for what the driver ended.
     fn condition(&self) -> Option<ConditionType>;
+
+    /// Whether it is the ordinary course of things, of which nobody is alerted.
+    fn is_ordinary(&self) -> bool {
+        false
+    }
 }
 
 /// Whether the last reconcile failed, by the conditions it left.
@@ -66,7 +71,7 @@ pub(crate) fn succeed(conditions: &mut Conditions, reason: Reason, message: Stri
 pub(crate) fn fail(error: &impl SourceError, conditions: &mut Conditions, events: &mut Vec<Event>) {
     let Some(kind) = error.condition() else {
         // The driver ended it: nothing is known that was not known before, and it goes on soon.
-        conditions.mark_retrying("reconciliation in progress");
+        mark_retrying(conditions);
         return;
     };
     let (reason, message) = (error.reason(), chain(error));
@@ -81,15 +86,26 @@ pub(crate) fn fail(error: &impl SourceError, conditions: &mut Conditions, events
             events.push(Event::error(reason, message));
         }
         Class::Retry => {
-            conditions.mark_retrying(message.clone());
-            events.push(Event::error(reason, message));
+            mark_retrying(conditions);
+            events.push(match error.is_ordinary() {
+                true => Event::trace(reason, message),
+                false => Event::error(reason, message),
+            });
         }
         Class::Wait(_) => {
-            conditions.mark_retrying(message.clone());
+            mark_retrying(conditions);
             events.push(Event::trace(reason, message));
         }
     }
     summarize(conditions);
+}
+
+/// A source is under way from the start, whether or not it says how far it came.
+fn mark_retrying(conditions: &mut Conditions) {
+    if conditions.get(ConditionType::Reconciling).is_none() {
+        conditions.mark_reconciling(Reason::Progressing, "reconciliation in progress");
+    }
+    conditions.mark_retrying();
 }
 
 fn summarize(conditions: &mut Conditions) {

@@ -123,10 +123,10 @@ async fn write_charts(
         api.patch(&key.name, &params, &Patch::Apply(&wanted)).await.map_err(|error| fail(&key, error))?;
         let (reason, verb) =
             if new { ("HelmChartCreated", "Created") } else { ("HelmChartConfigured", "Configured") };
-        step.event(Event::trace(
-            reason,
-            format!("{verb} HelmChart/{}/{} with SourceRef", key.namespace, key.name),
-        ));
+        let source = wanted.pointer("/spec/sourceRef");
+        let source = |field: &str| source.and_then(|s| s.get(field)?.as_str()).unwrap_or_default();
+        let source = format!("{}/{}/{}", source("kind"), key.namespace, source("name"));
+        step.event(Event::trace(reason, format!("{verb} HelmChart/{key} with SourceRef '{source}'")));
         if done.status.is_none() {
             done.status = charts.status;
         }

@@ -123,7 +123,9 @@ fn failed(
         Error::Interrupted(Interrupted::Superseded) => return Requeue::Wait(Duration::ZERO),
         Error::Action(_) => {
             summarize(object, status, conditions);
-            conditions.mark_retrying("retrying after a failed action");
+            if let Some(message) = conditions.get(ConditionType::Ready).map(|ready| ready.message.clone()) {
+                conditions.mark_reconciling(Reason::ProgressingWithRetry, message);
+            }
             return Requeue::Backoff;
         }
         _ => {}
@@ -138,7 +140,6 @@ fn failed(
             Requeue::Never
         }
         Class::Wait(again) => {
-            conditions.mark_retrying(message.clone());
             if matches!(error, Error::Dependency { .. }) {
                 let text = format!(
                     "dependencies do not meet ready condition ({message}): retrying in {}",
@@ -149,7 +150,6 @@ fn failed(
             Requeue::Wait(again)
         }
         Class::Retry => {
-            conditions.mark_retrying(message.clone());
             events.push(told(Event::error(reason, message), status));
             Requeue::Backoff
         }

@@ -15,7 +15,7 @@ use super::plan::{Health, Plan};
 use crate::{
     build::Built,
     context::Context,
-    error::{Attempt, Error, Failure, short},
+    error::{Attempt, Error, Failure},
 };
 
 /// What has been done; `Done::default()` is nothing.
@@ -178,5 +178,5 @@ pub(crate) fn told(event: Event, attempt: &Attempt) -> Event {
 
 /// The text of `Healthy` when all is well.
 pub(crate) fn passed(after: Duration) -> String {
-    format!("Health check passed in {}", short(after))
+    format!("Health check passed in {}", ferrite_api::Duration::from(after))
 }

@@ -154,7 +154,8 @@ async fn artifact(context: &Context, object: &Kustomization, source: &SourceId) 
         Some(None) => Err(Failure::NoArtifact { again: context.settings.requeue_dependency }),
         None => {
             let again = object.spec.retry_interval().to_std();
-            Err(Failure::SourceNotFound { source_id: SourceName::from(source), again })
+            let (kind, name) = (source.kind.as_str(), source.key.name.clone());
+            Err(Failure::SourceNotFound { kind, name, again })
         }
     }
 }

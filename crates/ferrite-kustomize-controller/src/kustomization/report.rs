@@ -13,7 +13,7 @@ use ferrite_runtime::{
 use jiff::Timestamp;
 
 use super::act::{Done, passed, told};
-use crate::error::{Attempt, Error, Failure, short};
+use crate::error::{Attempt, Error, Failure};
 
 /// Entries of `status.history` that are kept.
 const HISTORY: usize = 5;
@@ -78,7 +78,10 @@ fn succeeded(
     conditions.delete(ConditionType::Reconciling);
     conditions.delete(ConditionType::Stalled);
     conditions.set_true(ConditionType::Ready, reason, format!("Applied revision: {}", attempt.revision));
-    let message = format!("Reconciliation finished in {}, next run in {interval}", short(taken(done, now)));
+    let message = format!(
+        "Reconciliation finished in {}, next run in {interval}",
+        ferrite_api::Duration::from(taken(done, now))
+    );
     let commit_status = format!("{}/commit_status", ferrite_api::kustomize::GROUP);
     events.push(told(Event::info(reason, message), attempt).with(commit_status, "update"));
     (events, Requeue::After(interval.to_std()))
@@ -124,7 +127,7 @@ fn failed(
             (vec![named(Event::error(reason, message))], Requeue::Never)
         }
         Class::Wait(again) => {
-            conditions.mark_retrying(message);
+            conditions.mark_retrying();
             let events = match &error.failure {
                 Failure::Dependency { again, .. } => {
                     let again = ferrite_api::Duration::from(*again);
@@ -136,7 +139,7 @@ fn failed(
             (events, Requeue::Wait(again))
         }
         Class::Retry => {
-            conditions.mark_retrying(message.clone());
+            conditions.mark_retrying();
             (vec![named(Event::error(reason, message))], retry)
         }
     }
@@ -189,7 +192,7 @@ fn remember(history: &mut Vec<Snapshot>, done: &Done, outcome: Reason, now: Time
         digest: digest.clone(),
         first_reconciled: known.as_ref().map_or_else(|| at.clone(), |known| known.first_reconciled.clone()),
         last_reconciled: at,
-        last_reconciled_duration: short(taken(done, now)),
+        last_reconciled_duration: ferrite_api::Duration::from(taken(done, now)),
         last_reconciled_status: outcome.as_str().to_owned(),
         total_reconciliations: known.map_or(0, |known| known.total_reconciliations).saturating_add(1),
         metadata,

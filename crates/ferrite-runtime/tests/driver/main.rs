@@ -167,7 +167,7 @@ impl Reconcile for Widgets {
                         conditions.mark_stalled(error.reason(), chain(error));
                         status.observed_generation = Some(conditions.generation());
                     }
-                    Class::Retry | Class::Wait(_) => conditions.mark_retrying("again"),
+                    Class::Retry | Class::Wait(_) => conditions.mark_retrying(),
                 }
                 events.push(Event::error(error.reason(), chain(error)));
             }

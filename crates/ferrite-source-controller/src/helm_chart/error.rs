@@ -128,6 +128,10 @@ pub enum Error {
 }
 
 impl SourceError for Error {
+    fn is_ordinary(&self) -> bool {
+        matches!(self, Self::NoSourceArtifact { .. })
+    }
+
     fn condition(&self) -> Option<ConditionType> {
         Some(match self {
             Self::Source { .. }

@@ -138,7 +138,7 @@ async fn what_no_index_can_give_stalls_until_the_index_changes() {
         ),
         (
             json!({"chart": "none"}),
-            "invalid chart reference: failed to get chart version for remote reference: no chart with name 'none' found",
+            "invalid chart reference: failed to get chart version for remote reference: no chart name found",
         ),
         (json!({"chart": "../x"}), "invalid chart reference: invalid chart name '../x'"),
         (json!({"version": "x y"}), "invalid chart reference: failed to get chart version"),
