@@ -63,6 +63,7 @@ impl Args {
             receiver_addr: self.receiver_addr.clone(),
             concurrent: self.concurrent,
             rate_limit_interval: self.rate_limit_interval.0,
+            path_metrics: self.export_http_path_metrics,
             no_cross_namespace_refs: self.no_cross_namespace_refs,
             watch_configs: Some(self.common.watch_configs_label_selector.clone())
                 .filter(|selector| !selector.is_empty()),

@@ -66,17 +66,19 @@ struct Job {
 #[derive(Debug, thiserror::Error)]
 enum DispatchError {
     #[error(
-        "alert {alert} can't process event from {object}, cross-namespace references have been blocked by --no-cross-namespace-refs"
+        "discarding event, access denied to cross-namespace sources: alert '{alert}' can't process event from '{object}', cross-namespace references have been blocked"
     )]
     CrossNamespace { alert: String, object: String },
-    #[error("failed to read provider: Provider {0} not found")]
+    #[error("failed to read provider: Provider.notification.toolkit.fluxcd.io \"{0}\" not found")]
     NoProvider(String),
-    #[error("serviceAccountName needs the feature gate ObjectLevelWorkloadIdentity, which is off")]
+    #[error(
+        "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity feature gate in the controller"
+    )]
     WorkloadIdentity,
-    #[error("failed to read Secret {name}")]
+    #[error("failed to get secret '{name}'")]
     Secret { name: String, source: kube::Error },
-    #[error("failed to read Secret {0}: not found")]
-    NoSecret(String),
+    #[error("failed to get secret '{namespace}/{name}': secrets \"{name}\" not found")]
+    NoSecret { namespace: String, name: String },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("failed to create commit status")]
@@ -207,8 +209,8 @@ impl Inner {
                             named |= wanted.iter().all(|(key, value)| have.get(key) == Some(value))
                         }
                         Some(Err(problem)) => {
-                            let message =
-                                format!("error getting source object {}: {problem}", event.object_path());
+                            let message = format!("error getting source object {}", event.object_path());
+                            tracing::error!(alert = %ObjectKey::of(alert), error = %problem, "{message}");
                             self.warn(alert, "SourceFetchFailed", message, BTreeMap::new());
                         }
                         None => {}
@@ -281,7 +283,13 @@ impl Inner {
     async fn tell(&self, job: &Job) {
         match self.send(job).await {
             Ok(()) => {}
-            Err(error @ DispatchError::Send(_)) => self.failed(job, "send", &error),
+            // What only shows while the message is written counts as sending, as in Flux.
+            Err(
+                error @ (DispatchError::Send(_)
+                | DispatchError::Provider(
+                    ProviderError::Revision(_) | ProviderError::ChangeRequest(_),
+                )),
+            ) => self.failed(job, "send", &error),
             Err(error) => self.failed(job, "dispatch", &error),
         }
     }
@@ -296,7 +304,7 @@ impl Inner {
             });
         }
         let key = ObjectKey::new(&namespace, &alert.spec.provider_ref.name);
-        let provider = self.providers.get(&key).ok_or_else(|| DispatchError::NoProvider(key.to_string()))?;
+        let provider = self.providers.get(&key).ok_or_else(|| DispatchError::NoProvider(key.name.clone()))?;
         let kind = provider.spec.kind.as_str();
         match matching::gate(kind, provider.spec.suspend, event) {
             Gate::Open => {}
@@ -313,7 +321,8 @@ impl Inner {
         let (merged, conflicts) =
             event.merged(&alert.spec.event_metadata, alert.spec.summary.as_deref().unwrap_or_default());
         if !conflicts.is_empty() {
-            let message = "failed to append metadata: some keys are set by several sources".to_owned();
+            // Alerts are filtered by these words, so they are Flux's.
+            let message = "metadata key conflicts detected (please refer to the Alert API docs and Flux RFC 0008 for more information)".to_owned();
             self.warn(alert, "MetadataAppendFailed", message, conflicts);
         }
         let timeout = provider.spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
@@ -369,7 +378,7 @@ impl Inner {
             Ok(Some(secret)) => {
                 Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
             }
-            Ok(None) => Err(DispatchError::NoSecret(format!("{namespace}/{name}"))),
+            Ok(None) => Err(DispatchError::NoSecret { namespace: namespace.to_owned(), name }),
             Err(source) => Err(DispatchError::Secret { name: format!("{namespace}/{name}"), source }),
         }
     }

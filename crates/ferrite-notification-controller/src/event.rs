@@ -53,7 +53,8 @@ pub struct Event {
     pub involved_object: InvolvedObject,
     /// `info`, `error` or `trace`.
     pub severity: String,
-    /// RFC 3339, in seconds.
+    /// RFC 3339, in seconds and UTC; empty when the controller gave none, which JSON shows as `null`.
+    #[serde(serialize_with = "null_if_empty", deserialize_with = "in_seconds")]
     pub timestamp: String,
     /// What happened, for a person.
     pub message: String,
@@ -71,6 +72,19 @@ pub struct Event {
 
 fn null_as_default<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// A time as Kubernetes writes it, whatever zone and precision it came in.
+fn in_seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(String::new()) };
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| serde::de::Error::custom("timestamp must be a time in the form of RFC 3339"))?;
+    Ok(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn null_if_empty<S: serde::Serializer>(text: &str, to: S) -> Result<S::Ok, S::Error> {
+    (!text.is_empty()).then_some(text).serialize(to)
 }
 
 /// A metadata key that several sources set, with the names of the sources in order of precedence.
@@ -325,5 +339,15 @@ mod tests {
             (event.message.as_str(), event.metadata.len(), event.severity()),
             ("m", 0, Severity::Info)
         );
+    }
+
+    #[test]
+    fn times_become_seconds_in_utc() {
+        let of = |json: &str| serde_json::from_str::<Event>(json);
+        let later: Event = of(r#"{"timestamp":"2026-01-02T03:04:05.678+02:00"}"#).unwrap();
+        assert_eq!(later.timestamp, "2026-01-02T01:04:05Z");
+        assert!(of(r#"{"timestamp":"yesterday"}"#).is_err() && of(r#"{"timestamp":""}"#).is_err());
+        let none = of(r#"{"timestamp":null}"#).unwrap();
+        assert_eq!(serde_json::to_value(&none).unwrap()["timestamp"], serde_json::Value::Null);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use tokio::time::Instant;
 
@@ -33,6 +33,9 @@ impl Answer for EventServer {
             tracing::debug!(object = event.object_path(), "Discarding event, rate limiting duplicate events");
             let mut response = Response::new(Full::from("Too Many Requests\n"));
             *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response
         };
         self.limit_headers(&mut response, verdict);
@@ -43,7 +46,7 @@ impl Answer for EventServer {
 impl EventServer {
     fn limit_headers(&self, response: &mut Response<Full<Bytes>>, verdict: Verdict) {
         let reset = self.clock.now().checked_add(verdict.reset).unwrap_or(jiff::Timestamp::MAX);
-        let Ok(reset) = HeaderValue::from_str(&rfc1123(reset)) else { return };
+        let Ok(reset) = HeaderValue::from_str(&http_date(reset)) else { return };
         let headers = response.headers_mut();
         headers.insert("x-ratelimit-limit", HeaderValue::from_static("1"));
         headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
@@ -54,18 +57,19 @@ impl EventServer {
     }
 }
 
-/// An event, or `None` when the body is none. What follows the first JSON value is ignored, as Go's decoder does.
+/// An event, or `None` when the body is none. JSON's `null` is an event without fields, as for Go's decoder.
 fn decode(body: &[u8]) -> Option<Event> {
-    // Serde would also take the fields from a list.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return None;
+    match body.trim_ascii() {
+        b"null" => Some(Event::default()),
+        // Serde would also take the fields from a list.
+        body if body.first() == Some(&b'{') => serde_json::from_slice(body).ok(),
+        _ => None,
     }
-    serde_json::Deserializer::from_slice(body).into_iter::<Event>().next()?.ok()
 }
 
-/// `Fri, 02 Jan 2026 03:04:05 UTC`, as Go's RFC1123 prints it.
-fn rfc1123(at: jiff::Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
+/// `Fri, 02 Jan 2026 03:04:05 GMT`: a time as HTTP writes it.
+fn http_date(at: jiff::Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]
@@ -77,12 +81,14 @@ mod tests {
         assert!(decode(b"").is_none());
         assert!(decode(b"[]").is_none());
         assert!(decode(b"{\"message\":1}").is_none());
-        assert_eq!(decode(b"{\"message\":\"m\"} trailing").map(|event| event.message).as_deref(), Some("m"));
+        assert!(decode(b"{\"message\":\"m\"} trailing").is_none());
+        assert_eq!(decode(b" {\"message\":\"m\"}\n").map(|event| event.message).as_deref(), Some("m"));
+        assert_eq!(decode(b"null"), Some(Event::default()));
     }
 
     #[test]
-    fn times_are_written_as_go_writes_them() {
+    fn times_are_written_as_http_writes_them() {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
-        assert_eq!(rfc1123(at), "Fri, 02 Jan 2026 03:04:05 UTC");
+        assert_eq!(http_date(at), "Fri, 02 Jan 2026 03:04:05 GMT");
     }
 }

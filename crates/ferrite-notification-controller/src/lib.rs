@@ -17,6 +17,7 @@ pub mod credentials;
 mod dispatch;
 pub mod event;
 mod events;
+mod figures;
 mod git_host;
 pub mod limiter;
 pub mod matching;
@@ -54,6 +55,8 @@ pub struct Config {
     pub concurrent: usize,
     /// A repeated event is dropped within this time.
     pub rate_limit_interval: Duration,
+    /// Request figures are labelled with the whole path.
+    pub path_metrics: bool,
     /// Alerts and Receivers may only name objects of their own namespace.
     pub no_cross_namespace_refs: bool,
     /// Label selector of the Secrets whose changes reconcile their Receivers; `None` watches none.
@@ -67,6 +70,7 @@ impl Default for Config {
             receiver_addr: ":9292".to_owned(),
             concurrent: 4,
             rate_limit_interval: Duration::from_mins(5),
+            path_metrics: false,
             no_cross_namespace_refs: false,
             watch_configs: Some("reconcile.fluxcd.io/watch=Enabled".to_owned()),
         }
@@ -114,9 +118,11 @@ pub async fn serve(runtime: &Runtime, config: &Config) -> Result<Listening, Erro
         issuers: Arc::new(receiver::oidc::Issuers::new()?),
         no_cross_namespace_refs: config.no_cross_namespace_refs,
     };
+    let figures = |names| figures::Figures::new(&runtime.metrics, names, config.path_metrics);
+    let stop = || runtime.shutdown.clone();
     Ok(Listening {
-        events: server::serve(events, event_server, runtime.shutdown.clone())?,
-        receivers: server::serve(receivers, receiver_server, runtime.shutdown.clone())?,
+        events: server::serve(events, event_server, figures(&figures::EVENTS), stop())?,
+        receivers: server::serve(receivers, receiver_server, figures(&figures::RECEIVERS), stop())?,
     })
 }
 

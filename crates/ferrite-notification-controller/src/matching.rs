@@ -38,11 +38,8 @@ pub fn source_match<'a>(
     if !in_namespace || !named || source.kind != object.kind {
         return SourceMatch::No;
     }
-    if source.match_labels.is_empty() {
-        SourceMatch::Yes
-    } else {
-        SourceMatch::IfLabels(&source.match_labels)
-    }
+    // Empty labels are asked for as well, so that an object that is gone matches no alert of theirs, as in Flux.
+    source.match_labels.as_ref().map_or(SourceMatch::Yes, SourceMatch::IfLabels)
 }
 
 /// Whether an alert of this severity wants the event.

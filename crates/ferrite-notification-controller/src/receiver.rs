@@ -8,6 +8,7 @@
 //! Owned conditions: Ready, Reconciling, Stalled. Watched: Receivers; Secrets that carry the watch label.
 
 pub(crate) mod annotate;
+mod cdevents;
 pub(crate) mod filter;
 pub(crate) mod jwt;
 pub(crate) mod oidc;

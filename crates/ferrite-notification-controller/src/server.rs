@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::figures::Figures;
 
 /// Bytes of a body.
 pub(crate) const BODY_BYTES: usize = 3 << 20;
@@ -48,10 +51,11 @@ pub(crate) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
 pub(crate) fn serve<A: Answer>(
     listener: TcpListener,
     answer: A,
+    figures: Figures,
     shutdown: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
     let address = listener.local_addr()?;
-    let answer = Arc::new(answer);
+    let served = Arc::new((answer, figures));
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::spawn(async move {
         loop {
@@ -67,9 +71,9 @@ pub(crate) fn serve<A: Answer>(
                     }
                 },
             };
-            let (answer, shutdown) = (Arc::clone(&answer), shutdown.clone());
+            let (served, shutdown) = (Arc::clone(&served), shutdown.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |request| respond(Arc::clone(&answer), request));
+                let service = service_fn(move |request| respond(Arc::clone(&served), request));
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIME)
@@ -87,17 +91,28 @@ pub(crate) fn serve<A: Answer>(
     Ok(address)
 }
 
+/// Answers one request and counts it.
 async fn respond<A: Answer>(
-    answer: Arc<A>,
+    served: Arc<(A, Figures)>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (answer, figures) = served.as_ref();
+    let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let _in_flight = figures.started();
+    let response = read_and_answer(answer, request).await;
+    let bytes = response.body().size_hint().lower();
+    figures.ended(&method, &path, response.status(), start.elapsed(), bytes);
+    Ok(response)
+}
+
+async fn read_and_answer<A: Answer>(answer: &A, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let read = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES).collect()).await;
     let body = match read {
         Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE)),
-        Ok(Err(_)) => return Ok(empty(StatusCode::BAD_REQUEST)),
-        Err(_) => return Ok(empty(StatusCode::REQUEST_TIMEOUT)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => return empty(StatusCode::BAD_REQUEST),
+        Err(_) => return empty(StatusCode::REQUEST_TIMEOUT),
     };
-    Ok(answer.answer(Read { head, body }).await)
+    answer.answer(Read { head, body }).await
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::figures::Figures;
 use crate::providers::GitHubApp;
 use crate::server::{self, Answer, Read};
 
@@ -63,7 +64,8 @@ async fn tell_as(kind: &str, path: &str, answers: &[(&str, u16, Value)], app: Op
     let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
     let stop = CancellationToken::new();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = server::serve(listener, host.clone(), stop.clone()).unwrap();
+    let figures = Figures::new(&ferrite_runtime::Metrics::new(), &crate::figures::EVENTS, false);
+    let address = server::serve(listener, host.clone(), figures, stop.clone()).unwrap();
     let mut target = Target {
         kind: kind.into(),
         uid: "p-uid".into(),
@@ -139,7 +141,7 @@ async fn each_host_is_asked_in_its_own_way() {
         (
             "gitea",
             "acme/fleet",
-            format!("GET /api/v1/repos/acme/fleet/commits/{HASH}/statuses"),
+            format!("GET /api/v1/repos/acme/fleet/commits/{HASH}/statuses?limit=50&page=1"),
             format!("POST /api/v1/repos/acme/fleet/statuses/{HASH}"),
         ),
         (
@@ -153,8 +155,8 @@ async fn each_host_is_asked_in_its_own_way() {
         (
             "azuredevops",
             "org/proj/_git/fleet",
-            format!("GET /org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses?api-version=7.1"),
-            format!("POST /org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses?api-version=7.1"),
+            format!("GET /org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses"),
+            format!("POST /org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses"),
         ),
     ] {
         // The host answers 404 where nothing stands.
@@ -167,7 +169,7 @@ async fn each_host_is_asked_in_its_own_way() {
 
 #[tokio::test]
 async fn refusals_are_told_without_secrets() {
-    let look = format!("GET /api/v1/repos/acme/fleet/commits/{HASH}/statuses");
+    let look = format!("GET /api/v1/repos/acme/fleet/commits/{HASH}/statuses?limit=50&page=1");
     let refused =
         tell("gitea", "acme/fleet", &[(&look, 401, json!({"message": "token t0ken is wrong"}))]).await;
     assert_eq!(refused.asked.len(), 1, "a refusal is final");
@@ -211,7 +213,7 @@ async fn comment(kind: &str, path: &str, answers: &[(String, u16, Value)], write
 async fn github_pull_requests_get_one_comment() {
     let kind = "githubpullrequestcomment";
     let issues = "/api/v3/repos/acme/fleet/issues";
-    let list = format!("{issues}/7/comments?per_page=100");
+    let list = format!("{issues}/7/comments?direction=asc&per_page=100&sort=created");
     let names = ["login", "user"];
     let none = comments("/api/v3/user", &list, None, names);
     let body = comment(kind, "acme/fleet", &none, &format!("POST {issues}/7/comments")).await;
@@ -230,7 +232,7 @@ async fn github_pull_requests_get_one_comment() {
 async fn gitea_pull_requests_get_one_comment() {
     let kind = "giteapullrequestcomment";
     let issues = "/api/v1/repos/acme/fleet/issues";
-    let list = format!("{issues}/7/comments?limit=100");
+    let list = format!("{issues}/7/comments?limit=100&page=1");
     let names = ["login", "user"];
     let none = comments("/api/v1/user", &list, None, names);
     comment(kind, "acme/fleet", &none, &format!("POST {issues}/7/comments")).await;
@@ -242,7 +244,7 @@ async fn gitea_pull_requests_get_one_comment() {
 async fn gitlab_merge_requests_get_one_comment() {
     let kind = "gitlabmergerequestcomment";
     let notes = "/api/v4/projects/group%2Fsub%2Ffleet/merge_requests/7/notes";
-    let list = format!("{notes}?order_by=created_at&sort=asc&per_page=100");
+    let list = format!("{notes}?order_by=created_at&per_page=100&sort=asc");
     let names = ["username", "author"];
     let none = comments("/api/v4/user", &list, None, names);
     let body = comment(kind, "group/sub/fleet", &none, &format!("POST {notes}")).await;
@@ -270,7 +272,7 @@ async fn apps_get_a_token_first_and_comment_as_bots() {
     };
     let app = GitHubApp { id: "12".into(), private_key, ..GitHubApp::default() };
     let issues = "/api/v3/repos/acme/fleet/issues";
-    let list = format!("{issues}/7/comments?per_page=100");
+    let list = format!("{issues}/7/comments?direction=asc&per_page=100&sort=created");
     let mut answers = comments("/unused", &list, None, ["login", "user"]);
     let marker = "<!-- flux-pr-comment-key:p-uid/Kustomization/flux-system/apps -->";
     answers[1].2 = json!([{"id": 4, "user": {"login": "flux[bot]"}, "body": marker}]);

@@ -130,6 +130,7 @@ pub(super) fn sentry(
             "transaction",
             json!({
                 "event_id": id, "type": "transaction", "transaction": transaction, "platform": "other",
+                "level": "info", "message": event.message,
                 "start_timestamp": event.timestamp, "timestamp": event.timestamp, "environment": target.channel,
                 "server_name": event.reporting_controller, "tags": tags, "contexts": {"trace": context},
                 "spans": [{

@@ -65,14 +65,14 @@ pub(crate) fn plan(target: &Target, event: &Event) -> Result<Comment, ProviderEr
             let github = target.kind.starts_with("github");
             let api = if github { repository.github_api() } else { format!("{}/api/v1", repository.origin) };
             let issues = format!("{api}/repos/{owner}/{name}/issues");
-            let query = if github { "per_page=100" } else { "limit=100" };
+            let query = if github { "direction=asc&per_page=100&sort=created" } else { "limit=100&page=1" };
             let all = format!("{issues}/{number}/comments");
             (api, format!("{issues}/comments"), all.clone(), format!("{all}?{query}"))
         }
         "gitlabmergerequestcomment" => {
             let api = format!("{}/api/v4", repository.origin);
             let all = format!("{api}/projects/{}/merge_requests/{number}/notes", repository.project());
-            (api, all.clone(), all.clone(), format!("{all}?order_by=created_at&sort=asc&per_page=100"))
+            (api, all.clone(), all.clone(), format!("{all}?order_by=created_at&per_page=100&sort=asc"))
         }
         other => return Err(ProviderError::Unsupported(other.to_owned())),
     };

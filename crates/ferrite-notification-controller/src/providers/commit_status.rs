@@ -15,6 +15,9 @@ const HASH_DIGITS: usize = 64;
 /// Events of this reason say that work goes on; most hosts are not told.
 const PROGRESSING: &str = "Progressing";
 
+/// The version of Azure DevOps' API: the oldest server that has statuses understands it.
+const AZURE_API: &str = "application/json;api-version=6.0";
+
 /// A status to set, unless it stands already.
 #[derive(Debug)]
 pub(crate) struct CommitStatus {
@@ -185,7 +188,7 @@ impl Facts<'_> {
         };
         let body =
             json!({"state": state, "target_url": "", "description": self.description, "context": self.id});
-        let look = Outgoing::get(format!("{base}/commits/{commit}/statuses"));
+        let look = Outgoing::get(format!("{base}/commits/{commit}/statuses?limit=50&page=1"));
         let post = Outgoing::json(format!("{base}/statuses/{commit}"), &body);
         Ok(CommitStatus {
             look: repository::gitea(look, self.target)?,
@@ -275,7 +278,7 @@ impl Facts<'_> {
         let (organisation, project, name) = repository.azure(self.target)?;
         let token = self.target.require_token()?;
         let url = format!(
-            "{}/{organisation}/{project}/_apis/git/repositories/{name}/commits/{}/statuses?api-version=7.1",
+            "{}/{organisation}/{project}/_apis/git/repositories/{name}/commits/{}/statuses",
             repository.azure_origin(),
             self.commit
         );
@@ -288,8 +291,8 @@ impl Facts<'_> {
             "state": state, "description": self.description, "context": {"name": self.id, "genre": genre},
         });
         Ok(CommitStatus {
-            look: Outgoing::get(url.clone()).basic("", token),
-            post: Outgoing::json(url, &body).basic("", token),
+            look: Outgoing::get(url.clone()).basic("", token).with_header("Accept", AZURE_API),
+            post: Outgoing::json(url, &body).basic("", token).with_header("Accept", AZURE_API),
             list: "/value",
             ours: vec![("/context/name", self.id.to_owned()), ("/context/genre", genre)],
             equal: vec![("/state", state.to_owned()), ("/description", self.description.clone())],

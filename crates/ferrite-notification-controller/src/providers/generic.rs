@@ -4,6 +4,7 @@ use hmac::{Hmac, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 
+use super::repository::{self, Repository};
 use super::{Outgoing, ProviderError, Target};
 use crate::event::Event;
 
@@ -28,31 +29,13 @@ pub(super) fn signed(target: &Target, event: &Event) -> Result<Outgoing, Provide
 }
 
 pub(super) fn github_dispatch(target: &Target, event: &Event) -> Result<Outgoing, ProviderError> {
-    let url = target.url()?;
-    let token = target.require_token()?;
-    let path: Vec<&str> = url
-        .path()
-        .trim_matches('/')
-        .trim_end_matches(".git")
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect();
-    let [owner, repository] = path[..] else {
-        return Err(ProviderError::Field {
-            kind: target.kind.clone(),
-            field: "spec.address",
-            problem: "must be https://<host>/<owner>/<repository>",
-        });
-    };
-    let base = match url.host_str() {
-        Some("github.com") => "https://api.github.com".to_owned(),
-        _ => format!("{}/api/v3", super::origin(&url)),
-    };
+    let repository = Repository::of(target)?;
+    let (owner, name) = repository.owner_and_name(target)?;
     let object = &event.involved_object;
     let body = json!({
         "event_type": format!("{}/{}.{}", object.kind, object.name, object.namespace),
         "client_payload": event,
     });
-    let request = Outgoing::json(format!("{base}/repos/{owner}/{repository}/dispatches"), &body);
-    Ok(request.bearer(Some(token)).with_header("Accept", "application/vnd.github+json"))
+    let url = format!("{}/repos/{owner}/{name}/dispatches", repository.github_api());
+    repository::github(Outgoing::json(url, &body), target)
 }

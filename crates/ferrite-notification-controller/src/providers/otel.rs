@@ -12,6 +12,10 @@ use crate::event::Event;
 const SCOPE: &str = "flux:notification-controller";
 /// A span of work within a program.
 const INTERNAL: u64 = 1;
+/// The conventions that name the resource's attributes.
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.34.0";
+/// Sampled; the parent is known to be of another process.
+const REMOTE_PARENT: u32 = 0x301;
 const OK: u64 = 1;
 const ERROR: u64 = 2;
 
@@ -61,6 +65,7 @@ fn message(event: &Event, alert: &Alert, now: jiff::Timestamp) -> Vec<u8> {
     let mut resource_spans = Message::default();
     resource_spans.bytes(1, &resource.0);
     resource_spans.bytes(2, &scope_spans.0);
+    resource_spans.bytes(3, SCHEMA.as_bytes());
     let mut request = Message::default();
     request.bytes(1, &resource_spans.0);
     request.0
@@ -95,6 +100,7 @@ fn span(event: &Event, alert_uid: &str, now: jiff::Timestamp) -> Vec<u8> {
     }
     status.number(3, if event.is_error() { ERROR } else { OK });
     span.bytes(15, &status.0);
+    span.fixed32(16, REMOTE_PARENT);
     span.0
 }
 
@@ -131,6 +137,11 @@ impl Message {
     fn number(&mut self, field: u64, value: u64) {
         self.varint(field << 3);
         self.varint(value);
+    }
+
+    fn fixed32(&mut self, field: u64, value: u32) {
+        self.varint(field << 3 | 5);
+        self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Text, bytes or a message.

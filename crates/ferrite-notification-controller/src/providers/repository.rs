@@ -88,6 +88,9 @@ fn parse(address: &str) -> Option<Repository> {
     Some(Repository { origin: super::origin(&url), host: url.host_str()?.to_owned(), parts })
 }
 
+/// The version of GitHub's API that requests are written for.
+const GITHUB_API: &str = "2022-11-28";
+
 /// The credentials of GitHub, GitLab and Gitea: the token, or else the password.
 fn token(target: &Target) -> Result<&str, ProviderError> {
     let password = || target.password.as_ref().map(|password| password.expose_secret().as_str());
@@ -102,7 +105,8 @@ fn token(target: &Target) -> Result<&str, ProviderError> {
 }
 
 pub(super) fn github(request: Outgoing, target: &Target) -> Result<Outgoing, ProviderError> {
-    Ok(request.bearer(Some(token(target)?)).with_header("Accept", "application/vnd.github+json"))
+    let request = request.bearer(Some(token(target)?)).with_header("Accept", "application/vnd.github+json");
+    Ok(request.with_header("X-GitHub-Api-Version", GITHUB_API))
 }
 
 pub(super) fn gitlab(request: Outgoing, target: &Target) -> Result<Outgoing, ProviderError> {

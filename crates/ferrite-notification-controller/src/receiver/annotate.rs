@@ -121,11 +121,9 @@ async fn find(
             .map(|object| (api, vec![object]))
             .map_err(|source| AnnotateError::Read { what: what(), source });
     }
-    if reference.match_labels.is_empty() {
-        return Err(AnnotateError::NoLabels(reference.kind.clone()));
-    }
-    let selector: Vec<String> =
-        reference.match_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels =
+        reference.match_labels.as_ref().ok_or_else(|| AnnotateError::NoLabels(reference.kind.clone()))?;
+    let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let list = api.list_metadata(&ListParams::default().labels(&selector.join(","))).await;
     let items = list.map_err(|source| AnnotateError::Read { what: what(), source })?.items;
     if items.is_empty() {

@@ -16,6 +16,9 @@ use super::filter::Filters;
 use super::oidc::Policy;
 use super::webhook_path;
 
+/// What `Reconciling` says, also while a failure is tried again.
+const IN_PROGRESS: &str = "Reconciliation in progress";
+
 /// The reconciler of Receivers.
 #[derive(Debug)]
 pub(crate) struct Receivers {
@@ -47,9 +50,9 @@ pub(crate) enum Error {
     Expression(String),
     #[error("Reconciliation failed terminally due to configuration error: {0}")]
     Invalid(String),
-    #[error("unable to read token from secret '{0}' error: the Secret does not exist")]
-    NoSecret(String),
-    #[error("invalid '{secret}' secret data: required field '{field}'")]
+    #[error("unable to read token from secret '{namespace}/{name}' error: secrets \"{name}\" not found")]
+    NoSecret { namespace: String, name: String },
+    #[error("invalid '{secret}' secret data: required fields '{field}'")]
     NoToken { secret: String, field: &'static str },
     #[error("unable to read token from secret '{name}'")]
     Read { name: String, source: kube::Error },
@@ -67,7 +70,7 @@ impl Classify for Error {
     fn class(&self) -> Class {
         match self {
             Self::Expression(_) | Self::Invalid(_) => Class::Stalled,
-            Self::NoSecret(_) | Self::NoToken { .. } | Self::Read { .. } => Class::Retry,
+            Self::NoSecret { .. } | Self::NoToken { .. } | Self::Read { .. } => Class::Retry,
             Self::Interrupted(interrupted) => interrupted.class(),
         }
     }
@@ -76,7 +79,7 @@ impl Classify for Error {
         match self {
             Self::Expression(_) => "InvalidCELExpression",
             Self::Invalid(_) => "ValidationFailed",
-            Self::NoSecret(_) | Self::NoToken { .. } | Self::Read { .. } => "TokenNotFound",
+            Self::NoSecret { .. } | Self::NoToken { .. } | Self::Read { .. } => "TokenNotFound",
             Self::Interrupted(interrupted) => interrupted.reason(),
         }
     }
@@ -126,7 +129,7 @@ impl Reconcile for Receivers {
             .get_opt(&reference.name)
             .await
             .map_err(|source| Error::Read { name: secret.clone(), source })?
-            .ok_or_else(|| Error::NoSecret(secret.clone()))?;
+            .ok_or_else(|| Error::NoSecret { namespace: namespace.clone(), name: reference.name.clone() })?;
         let token = found
             .data
             .as_ref()
@@ -171,18 +174,20 @@ impl Reconcile for Receivers {
             }
             Some(failure) => {
                 let text = ferrite_runtime::chain(failure);
+                let mut event = "Failed";
                 match failure.class() {
                     Class::Stalled => {
+                        event = failure.reason();
                         conditions.mark_stalled(failure.reason(), text.clone());
                         status.observed_generation = generation;
                     }
                     Class::Retry | Class::Wait(_) => {
                         status.webhook_path = None;
-                        conditions.mark_reconciling(PROGRESSING_WITH_RETRY, text.clone());
+                        conditions.mark_reconciling(PROGRESSING_WITH_RETRY, IN_PROGRESS);
                     }
                 }
                 conditions.set_false(READY, failure.reason(), text.clone());
-                events.push(Event::error("Failed", text));
+                events.push(Event::error(event, text));
             }
         }
         status.conditions = conditions.into_vec();
@@ -190,7 +195,7 @@ impl Reconcile for Receivers {
     }
 
     fn opening(opening: &Opening<'_>) -> Option<String> {
-        opening.sentence().map(|_| "Reconciliation in progress".to_owned())
+        opening.sentence().map(|_| IN_PROGRESS.to_owned())
     }
 }
 
@@ -237,7 +242,7 @@ mod tests {
         let mut receiver = plain();
         receiver.status =
             Some(ReceiverStatus { webhook_path: Some("/hook/old".into()), ..ReceiverStatus::default() });
-        let failure = Error::NoSecret("apps/s".into());
+        let failure = Error::NoSecret { namespace: "apps".into(), name: "s".into() };
         let report = Receivers::report(&receiver, &Done::default(), Some(&failure), Timestamp::UNIX_EPOCH);
         assert_eq!((ready(&report).0, ready(&report).1), ("False".into(), "TokenNotFound".into()));
         assert_eq!((report.status.webhook_path, report.requeue), (None, Requeue::Backoff));

@@ -64,8 +64,10 @@ impl ReceiverServer {
         let body = match accepted.request {
             Some(body) => body,
             None if filters.any() && is_json(&request.head.headers) => {
-                match serde_json::from_slice(&request.body) {
-                    Ok(body @ Value::Object(_)) => body,
+                // What follows the first value is ignored, as Go's decoder does.
+                let first = serde_json::Deserializer::from_slice(&request.body).into_iter().next();
+                match first {
+                    Some(Ok(body @ Value::Object(_))) => body,
                     _ => {
                         tracing::error!(receiver = %shown, "a filter needs a body that is a JSON object");
                         return StatusCode::INTERNAL_SERVER_ERROR;

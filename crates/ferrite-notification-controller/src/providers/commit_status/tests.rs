@@ -91,6 +91,7 @@ fn github() {
     let headers = vec![
         ("Authorization".to_owned(), "Bearer t0ken".to_owned()),
         ("Accept".to_owned(), "application/vnd.github+json".to_owned()),
+        ("X-GitHub-Api-Version".to_owned(), "2022-11-28".to_owned()),
     ];
     let base = "https://api.github.com/repos/acme/fleet";
     let look = format!("GET {base}/commits/{HASH}/statuses?per_page=50");
@@ -143,7 +144,7 @@ fn gitea_is_told_of_progress_the_others_are_not() {
         .unwrap();
     let headers = vec![("Authorization".to_owned(), "token t0ken".to_owned())];
     let base = "https://gitea.example/api/v1/repos/acme/fleet";
-    assert_eq!(sent(&status.look).0, format!("GET {base}/commits/{HASH}/statuses"));
+    assert_eq!(sent(&status.look).0, format!("GET {base}/commits/{HASH}/statuses?limit=50&page=1"));
     assert_eq!(
         sent(&status.post),
         (
@@ -237,10 +238,12 @@ fn azure_devops_keeps_summaries_apart_by_genre() {
     event.metadata.insert("summary".into(), "prod".into());
     for address in ["https://dev.azure.com/org/proj/_git/fleet", "git@ssh.dev.azure.com:v3/org/proj/fleet"] {
         let status = plan(&target("azuredevops", address, "pat"), &event, "ctx").unwrap().unwrap();
-        let url = format!(
-            "https://dev.azure.com/org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses?api-version=7.1"
-        );
-        let headers = vec![("Authorization".to_owned(), "Basic OnBhdA==".to_owned())];
+        let url =
+            format!("https://dev.azure.com/org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses");
+        let headers = vec![
+            ("Authorization".to_owned(), "Basic OnBhdA==".to_owned()),
+            ("Accept".to_owned(), "application/json;api-version=6.0".to_owned()),
+        ];
         let body = json!({
             "state": "error", "description": "reconciliation succeeded",
             "context": {"name": "ctx", "genre": "fluxcd:prod"},
