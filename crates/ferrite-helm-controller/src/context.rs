@@ -77,7 +77,7 @@ impl Context {
                 digest_tracking: !config.disable_chart_digest_tracking,
                 default_to_retry: config.default_to_retry_on_failure,
                 helm3_defaults: config.helm3_defaults,
-                managers: Managers { own: NAME.to_owned(), overrides: overrides.collect() },
+                managers: Managers { own: NAME.to_owned(), overrides: overrides.collect(), kubectl: false },
             },
         })
     }

@@ -37,6 +37,12 @@ pub trait Lookup: Send + Sync {
         namespace: &str,
         name: &str,
     ) -> Result<serde_json::Value, String>;
+
+    /// An address of a host, for `getHostByName`; empty when it has none, and where names are not resolved.
+    fn address(&self, host: &str) -> String {
+        let _unused = host;
+        String::new()
+    }
 }
 
 /// How templates are treated.
@@ -59,8 +65,11 @@ fn text(args: &[Value], i: usize) -> String {
 /// [`Lookup`] as templates call it: API version, kind, namespace, name.
 pub(crate) type LookupFn = Rc<dyn Fn(&[String; 4]) -> Result<Value, Error>>;
 
+/// [`Lookup::address`] as templates call it.
+pub(crate) type AddressFn = Rc<dyn Fn(&str) -> String>;
+
 /// sprig's functions and Helm's.
-pub(crate) fn all(strictness: Strictness, lookup: Option<LookupFn>) -> Functions {
+pub(crate) fn all(strictness: Strictness, lookup: Option<LookupFn>, address: Option<AddressFn>) -> Functions {
     let mut functions = Functions::sprig();
     convert::register(&mut functions);
     duration::register(&mut functions);
@@ -71,7 +80,15 @@ pub(crate) fn all(strictness: Strictness, lookup: Option<LookupFn>) -> Functions
         }),
     );
     functions.insert("semverCompare", Function::plain(&[Ty::Str, Ty::Str], None, semver_compare));
-    functions.insert("getHostByName", Function::plain(&[Ty::Str], None, |_| Ok("".into())));
+    functions.insert(
+        "getHostByName",
+        match address {
+            None => Function::plain(&[Ty::Str], None, |_| Ok("".into())),
+            Some(address) => {
+                Function::host(&[Ty::Str], None, move |_, a| Ok(address(&text(a, 0)).as_str().into()))
+            }
+        },
+    );
     templates(&mut functions);
     if strictness == Strictness::Lint {
         functions.insert(

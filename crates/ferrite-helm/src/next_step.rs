@@ -65,8 +65,6 @@ pub struct Desired {
     pub rendering_changed: bool,
     /// `spec.test.enable`
     pub tests: bool,
-    /// `spec.test.ignoreFailures`
-    pub ignore_test_failures: bool,
     /// `spec.driftDetection.mode`
     pub drift: DriftMode,
 }
@@ -177,8 +175,7 @@ impl State {
         if desired.tests && latest.tests.is_none() {
             return Self::Untested;
         }
-        let ignored = desired.ignore_test_failures || policy.ignores_tests();
-        if desired.tests && latest.tests == Some(Tests::Failed) && !ignored && policy.remediates() {
+        if desired.tests && latest.tests == Some(Tests::Failed) && policy.minds_tests() {
             return Self::Failed(Failure::Tests);
         }
         if desired.drift != DriftMode::Disabled && observed.drifted { Self::Drifted } else { Self::InSync }
@@ -203,7 +200,7 @@ pub struct OnFailure {
     pub retries: i64,
     /// Remediate also after the last attempt.
     pub remediate_last: bool,
-    /// Failed tests are no failure.
+    /// Failed tests are no failure: as the action says, or else as `spec.test.ignoreFailures` does.
     pub ignore_test_failures: bool,
     /// Uninstall instead of rolling back; an install is always uninstalled.
     pub uninstall: bool,
@@ -234,12 +231,10 @@ impl Policy {
         })
     }
 
-    fn remediates(&self) -> bool {
-        self.active().is_some_and(|(on_failure, _)| !on_failure.retry)
-    }
-
-    fn ignores_tests(&self) -> bool {
-        self.active().is_some_and(|(on_failure, _)| on_failure.ignore_test_failures)
+    /// Whether a failed test is a failure of the release: when it is known which action made it, and that does not
+    /// ignore them.
+    fn minds_tests(&self) -> bool {
+        self.active().is_some_and(|(on_failure, _)| !on_failure.ignore_test_failures)
     }
 }
 
@@ -330,7 +325,7 @@ impl Taken {
 pub fn next_step(
     state: State,
     history: &[Snapshot],
-    desired: &Desired,
+    drift: DriftMode,
     policy: &Policy,
     taken: Taken,
 ) -> Step {
@@ -353,21 +348,21 @@ pub fn next_step(
         }
         State::OutOfSync(_) => Step::Upgrade { adopt: false },
         State::Untested => Step::Test,
-        State::Drifted if desired.drift == DriftMode::Enabled => Step::CorrectDrift,
+        State::Drifted if drift == DriftMode::Enabled => Step::CorrectDrift,
         State::Drifted => Step::ReportDrift,
-        State::Failed(_) => failed(history, desired, policy, forced),
+        State::Failed(_) => failed(history, policy, forced),
         State::Undeterminable(status) => Step::Undeterminable(status),
     };
     if taken.has(step) { Step::Stop } else { step }
 }
 
-fn failed(history: &[Snapshot], desired: &Desired, policy: &Policy, forced: bool) -> Step {
+fn failed(history: &[Snapshot], policy: &Policy, forced: bool) -> Step {
     let again = Step::Upgrade { adopt: false };
     let (Some(action), Some((on_failure, failures))) = (policy.last_action, policy.active()) else {
         return again;
     };
     // Nothing has failed since the last change: what failed was something else.
-    if on_failure.retry || forced || failures == 0 {
+    if on_failure.retry || forced || failures <= 0 {
         return again;
     }
     if exhausted(on_failure, failures) && !on_failure.remediate_last {
@@ -376,7 +371,7 @@ fn failed(history: &[Snapshot], desired: &Desired, policy: &Policy, forced: bool
     if on_failure.uninstall || action == ReleaseAction::Install {
         return Step::UninstallFailed;
     }
-    let ignore_tests = desired.ignore_test_failures || on_failure.ignore_test_failures;
+    let ignore_tests = on_failure.ignore_test_failures;
     match history.iter().skip(1).find(|snapshot| snapshot.is_target(ignore_tests)) {
         None => Step::MissingRollbackTarget,
         Some(target) if target.stored == Stored::Altered => again,

@@ -95,8 +95,12 @@ pub(crate) fn files(
     let path = chart.metadata.name.clone();
     context(chart, &path, root, &release, &capabilities, true, &mut sources);
 
+    let address = options
+        .lookup
+        .clone()
+        .map(|lookup| -> functions::AddressFn { Rc::new(move |host: &str| lookup.address(host)) });
     let lookup = options.lookup.clone().map(adapt);
-    let functions = functions::all(options.strictness, lookup);
+    let functions = functions::all(options.strictness, lookup, address);
     let mut order: Vec<&String> = sources.keys().collect();
     order.sort_by(|a, b| depth(b).cmp(&depth(a)).then_with(|| b.cmp(a)));
     let mut set = Templates::default();

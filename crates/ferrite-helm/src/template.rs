@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     capabilities::Capabilities,
-    chart::Chart,
+    chart::{Chart, File},
     dependencies::{Prepared, in_range},
     error::Error,
     manifest::{self, Hook, Manifest},
@@ -35,6 +35,8 @@ pub struct Request {
     pub options: RenderOptions,
     /// What changes manifests after rendering.
     pub post_renderer: Option<(Arc<dyn PostRender>, Strategy)>,
+    /// Default values in place of the chart's own.
+    pub defaults: Option<Map<String, Value>>,
 }
 
 impl Request {
@@ -55,6 +57,7 @@ impl Request {
             sub_notes: false,
             options: RenderOptions::default(),
             post_renderer: None,
+            defaults: None,
         }
     }
 }
@@ -133,7 +136,22 @@ pub fn check_release_name(name: &str) -> Result<(), Error> {
 /// What Helm says: values that do not fit, a Kubernetes version out of range, a template that fails, text that is no
 /// YAML.
 pub fn render(chart: &Chart, user: &Map<String, Value>, request: &Request) -> Result<Rendered, Error> {
-    render::on_deep_stack(|| render_here(chart, user, request))
+    let Some(defaults) = &request.defaults else {
+        return render::on_deep_stack(|| render_here(chart, user, request));
+    };
+    let chart = Chart { values: Some(defaults.clone()), ..chart.clone() };
+    render::on_deep_stack(|| render_here(&chart, user, request))
+}
+
+/// Files below `crds/` of a chart and of those of its subcharts that take part for the user's values, with the paths
+/// that name them.
+///
+/// # Errors
+///
+/// [`Error::Values`] when a subchart's values are no mapping.
+pub fn enabled_crds(chart: &Chart, user: &Map<String, Value>) -> Result<Vec<(String, File)>, Error> {
+    let prepared = Prepared::process(chart, &values::to_map(user))?;
+    Ok(prepared.crds().into_iter().map(|(path, file)| (path, file.clone())).collect())
 }
 
 fn render_here(chart: &Chart, user: &Map<String, Value>, request: &Request) -> Result<Rendered, Error> {

@@ -4,7 +4,10 @@
 //! a union, `$setElementOrder/list` orders and `$deleteFromPrimitiveList/list` removes. Custom resources have no merge
 //! keys: the API server answers 415 for them before it comes to this.
 
+mod between;
 mod list;
+
+pub use between::three_way;
 
 use ferrite_schema::{Patch, Type};
 use serde_json::{Map, Value};

@@ -62,4 +62,4 @@ pub use order::{StageKinds, Staged, apply_order, stages};
 pub use path::{Pointer, PointerError};
 pub use prepare::{CommonMetadata, Owner, prepare};
 pub use selector::{Selector, SelectorError};
-pub use takeover::{Managers, foreign_managers, takeover};
+pub use takeover::{Managers, fold_updates, foreign_managers, takeover};

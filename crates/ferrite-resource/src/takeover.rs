@@ -19,11 +19,13 @@ pub struct Managers {
     pub own: String,
     /// Further managers, whatever their operation (`--override-manager`); a manager matches by prefix.
     pub overrides: Vec<String>,
+    /// Whether kubectl's fields are taken over, with what it and earlier appliers left. Helm lets them be.
+    pub kubectl: bool,
 }
 
 impl Default for Managers {
     fn default() -> Self {
-        Self { own: "kustomize-controller".to_owned(), overrides: Vec::new() }
+        Self { own: "kustomize-controller".to_owned(), overrides: Vec::new(), kubectl: true }
     }
 }
 
@@ -34,17 +36,17 @@ impl Managers {
             return false;
         }
         let update = operation == "Update";
-        manager.starts_with("kubectl")
+        (self.kubectl && manager.starts_with("kubectl"))
             || (update && (manager.starts_with("before-first-apply") || manager.starts_with(&self.own)))
             || self.overrides.iter().any(|other| !other.is_empty() && manager.starts_with(other.as_str()))
-                && !self.is_own(entry)
+                && !is_own(entry, &self.own)
     }
+}
 
-    fn is_own(&self, entry: &Value) -> bool {
-        text(entry, "manager") == self.own
-            && text(entry, "operation") == "Apply"
-            && text(entry, "subresource").is_empty()
-    }
+fn is_own(entry: &Value, own: &str) -> bool {
+    text(entry, "manager") == own
+        && text(entry, "operation") == "Apply"
+        && text(entry, "subresource").is_empty()
 }
 
 /// The names of the managers on the live object whose fields would be taken over.
@@ -67,7 +69,8 @@ pub fn foreign_managers<'a>(live: &'a Value, managers: &Managers) -> Vec<&'a str
 #[must_use]
 pub fn takeover(live: &Value, managers: &Managers) -> Option<Value> {
     let mut patch = Vec::new();
-    for (place, keys) in [("annotations", STALE_ANNOTATIONS), ("labels", STALE_LABELS)] {
+    let stale = [("annotations", STALE_ANNOTATIONS), ("labels", STALE_LABELS)];
+    for (place, keys) in stale.into_iter().filter(|_| managers.kubectl) {
         let map = live.get("metadata").and_then(|meta| meta.get(place));
         for key in keys {
             if map.is_some_and(|map| map.get(key).is_some()) {
@@ -76,7 +79,24 @@ pub fn takeover(live: &Value, managers: &Managers) -> Option<Value> {
             }
         }
     }
-    if let Some(folded) = fold(live, managers) {
+    let folded = fold(live, &managers.own, |entry| managers.takes_over(entry));
+    guarded(live, patch, folded)
+}
+
+/// The JSON patch that folds what `from` wrote by updates into what `own` applies, so that an apply that no longer names
+/// a field removes it (`k8s.io/client-go/util/csaupgrade`); `None` when there is nothing to fold.
+#[must_use]
+pub fn fold_updates(live: &Value, from: &[&str], own: &str) -> Option<Value> {
+    let folded = fold(live, own, |entry| {
+        text(entry, "operation") == "Update"
+            && text(entry, "subresource").is_empty()
+            && from.contains(&text(entry, "manager"))
+    });
+    guarded(live, Vec::new(), folded)
+}
+
+fn guarded(live: &Value, mut patch: Vec<Value>, folded: Option<Vec<Value>>) -> Option<Value> {
+    if let Some(folded) = folded {
         patch.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": folded}));
     }
     if patch.is_empty() {
@@ -91,19 +111,19 @@ pub fn takeover(live: &Value, managers: &Managers) -> Option<Value> {
 /// managedFields with the entries that are taken over folded into ours, which comes last; `None` when there are none.
 ///
 /// Without an entry of our own the first that is taken over is renamed.
-fn fold(live: &Value, managers: &Managers) -> Option<Vec<Value>> {
+fn fold(live: &Value, own_name: &str, takes_over: impl Fn(&Value) -> bool) -> Option<Vec<Value>> {
     let all = entries(live);
-    if !all.iter().any(|entry| managers.takes_over(entry)) {
+    if !all.iter().any(&takes_over) {
         return None;
     }
-    let mut own = all.iter().find(|entry| managers.is_own(entry)).cloned();
+    let mut own = all.iter().find(|entry| is_own(entry, own_name)).cloned();
     let mut fields = own.as_ref().map(fields_of);
     let mut kept = Vec::with_capacity(all.len());
     for entry in all {
-        if managers.is_own(entry) {
+        if is_own(entry, own_name) {
             continue;
         }
-        if !managers.takes_over(entry) {
+        if !takes_over(entry) {
             kept.push(entry.clone());
             continue;
         }
@@ -117,7 +137,7 @@ fn fold(live: &Value, managers: &Managers) -> Option<Vec<Value>> {
     }
     let mut own = own?;
     if let Some(entry) = own.as_object_mut() {
-        entry.insert("manager".to_owned(), managers.own.clone().into());
+        entry.insert("manager".to_owned(), own_name.into());
         entry.insert("operation".to_owned(), "Apply".into());
         entry.insert("fieldsV1".to_owned(), fields?.to_value());
     }
@@ -196,5 +216,24 @@ mod tests {
                 {"op": "remove", "path": "/metadata/labels/fluxcd.io~1sync-gc-mark"}
             ])
         );
+    }
+
+    #[test]
+    fn updates_of_the_named_are_folded_and_kubectl_is_let_be() {
+        let f = |name: &str| json!({"f:data": {format!("f:{name}"): {}}});
+        let object = live(&[
+            entry("helm", "Update", &f("a")),
+            entry("kubectl-edit", "Update", &f("b")),
+            entry("helm-controller", "Apply", &f("c")),
+        ]);
+        let patch = fold_updates(&object, &["helm", "helm-controller"], "helm-controller").unwrap();
+        let folded = json!([
+            entry("kubectl-edit", "Update", &f("b")),
+            entry("helm-controller", "Apply", &json!({"f:data": {"f:a": {}, "f:c": {}}})),
+        ]);
+        assert_eq!(patch[0]["value"], folded);
+        assert_eq!(fold_updates(&object, &["other"], "helm-controller"), None);
+        let managers = Managers { own: "helm-controller".into(), kubectl: false, ..Managers::default() };
+        assert_eq!(takeover(&object, &managers), None);
     }
 }

@@ -146,6 +146,26 @@ impl Progress {
         outcome
     }
 
+    /// Waits without holding a worker for what must not be left half done: something newer does not end it.
+    ///
+    /// When the process goes down the driver ends the reconcile after its grace, and with it this wait.
+    pub async fn outlast<F: Future>(&self, future: F) -> F::Output {
+        let held = self.slot.lock().take();
+        let had_slot = held.is_some();
+        drop(held);
+        let output = future.await;
+        if had_slot {
+            // On shutdown nobody needs to queue: what is left is to report.
+            let slot = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => None,
+                slot = Arc::clone(&self.workers).acquire_owned() => slot.ok(),
+            };
+            *self.slot.lock() = slot;
+        }
+        output
+    }
+
     /// Cancelled when something newer arrived for this object.
     #[must_use]
     pub const fn superseded(&self) -> &CancellationToken {

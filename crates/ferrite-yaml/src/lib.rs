@@ -36,7 +36,7 @@ pub use kyaml::{write_commented, write_styled};
 pub use node::{Data, Key, Map, Node, Style, Tag};
 pub use parse::{Limits, decode_text, parse};
 pub use resolve::{Dialect, Resolved, resolve};
-pub use write::{compare_keys, write, write_into};
+pub use write::{compare_keys, write, write_in_order, write_into};
 
 /// A place in a text; both counted from 1, 0 when unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -20,8 +20,20 @@ pub fn write(value: &Value) -> String {
 
 /// Appends `value` as one document to `out`, which must be empty or end in a line break.
 pub fn write_into(out: &mut String, value: &Value) {
+    emit(out, value, true);
+}
+
+/// [`write`] with the keys of every mapping in the order they are in, as go-yaml writes a `MapSlice`.
+#[must_use]
+pub fn write_in_order(value: &Value) -> String {
+    let mut out = String::new();
+    emit(&mut out, value, false);
+    out
+}
+
+fn emit(out: &mut String, value: &Value, sorted: bool) {
     let mut emitter = Emitter::new(std::mem::take(out), WIDTH);
-    let mut writer = Writer { emitter: &mut emitter };
+    let mut writer = Writer { emitter: &mut emitter, sorted };
     writer.value(value, None, false);
     emitter.finish_line();
     *out = emitter.out;
@@ -29,6 +41,8 @@ pub fn write_into(out: &mut String, value: &Value) {
 
 struct Writer<'a> {
     emitter: &'a mut Emitter,
+    /// Whether keys are sorted.
+    sorted: bool,
 }
 
 impl Writer<'_> {
@@ -58,7 +72,9 @@ impl Writer<'_> {
 
     fn mapping(&mut self, map: &Map<String, Value>, indent: usize) {
         let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
-        pairs.sort_by(|a, b| compare_keys(a.0, b.0));
+        if self.sorted {
+            pairs.sort_by(|a, b| compare_keys(a.0, b.0));
+        }
         for (key, value) in pairs {
             self.emitter.indent(indent);
             if key.len() <= 128 && !key.contains(crate::scalar::is_break) {

@@ -23,7 +23,6 @@ fn desired() -> Desired {
         config_digest: "sha256:a".into(),
         rendering_changed: false,
         tests: false,
-        ignore_test_failures: false,
         drift: DriftMode::Disabled,
     }
 }
@@ -89,14 +88,18 @@ fn a_deployed_release_is_compared_with_what_is_wanted() {
     let tested = [Snapshot { tests: Some(Tests::Failed), ..snapshot(2, Status::Deployed) }];
     let tests = Desired { tests: true, ..desired() };
     state(Some(Status::Deployed), &tested, &tests, State::Failed(Failure::Tests));
-    let ignored = Desired { ignore_test_failures: true, ..tests };
-    state(Some(Status::Deployed), &tested, &ignored, State::InSync);
+    let observed = Observed { last: Some(Status::Deployed), history: &tested, drifted: false };
+    let ignoring = OnFailure { ignore_test_failures: true, ..DEFAULT };
+    let ignored = after(ReleaseAction::Upgrade, 0, ignoring);
+    assert_eq!(State::of(&observed, &tests, &ignored), State::InSync);
+    assert_eq!(State::of(&observed, &tests, &policy()), State::InSync, "nobody knows which action made it");
+    let retrying = after(ReleaseAction::Upgrade, 0, OnFailure { retry: true, ..DEFAULT });
+    assert_eq!(State::of(&observed, &tests, &retrying), State::Failed(Failure::Tests));
 }
 
 #[track_caller]
 fn step(state: State, history: &[Snapshot], policy: &Policy, expect: Step) {
-    let drift = Desired { drift: DriftMode::Enabled, ..desired() };
-    assert_eq!(next_step(state, history, &drift, policy, Taken::default()), expect);
+    assert_eq!(next_step(state, history, DriftMode::Enabled, policy, Taken::default()), expect);
 }
 
 const UPGRADE: Step = Step::Upgrade { adopt: false };
@@ -144,7 +147,9 @@ fn failures_are_remediated_as_the_spec_says() {
 fn every_kind_of_action_is_taken_once() {
     let mut taken = Taken::default();
     taken.note(Step::Install);
-    let ask = |state, taken| next_step(state, &[], &desired(), &Policy { forced: true, ..policy() }, taken);
+    let ask = |state, taken| {
+        next_step(state, &[], DriftMode::Disabled, &Policy { forced: true, ..policy() }, taken)
+    };
     assert_eq!(ask(State::OutOfSync(Change::Values), taken), Step::Stop);
     assert_eq!(ask(State::InSync, taken), Step::Done, "a demand is met by the first action");
     assert_eq!(ask(State::Untested, taken), Step::Test);
