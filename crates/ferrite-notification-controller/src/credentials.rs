@@ -78,10 +78,9 @@ pub fn resolve(
     if let Some(address) = value("address") {
         target.address = Redacted::new(address.trim().to_owned());
     }
-    let nats_key = ["creds", "nkey"].into_iter().find(|key| target.kind == "nats" && value(key).is_some());
-    if let (Some((secret, _)), Some(key)) = (main, nats_key) {
-        let problem = "is not supported: use `username` and `password`, or `token`";
-        return Err(CredentialsError::Key { secret: secret.to_owned(), key, problem });
+    if target.kind == "nats" {
+        target.creds = value("creds").map(Redacted::new);
+        target.nkey = value("nkey").map(Redacted::new);
     }
     let length = target.address.expose_secret().len();
     if length > ADDRESS_BYTES {
@@ -295,18 +294,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_nats_that_are_not_known_are_refused() {
-        let spec =
-            spec(serde_json::json!({"type": "nats", "address": "nats://nats:4222", "channel": "flux"}));
-        for key in ["creds", "nkey"] {
-            let main = data(&[(key, "canary")]);
+    fn keys_are_read_for_nats_only() {
+        let main = data(&[("creds", "c"), ("nkey", "n")]);
+        let of = |kind: &str| {
+            let spec = spec(serde_json::json!({"type": kind, "address": "nats://nats:4222"}));
             let secrets = Secrets { main: Some(("s", &main)), ..Secrets::default() };
-            let error = resolve(&spec, "uid", &secrets).unwrap_err().to_string();
-            let expect = format!(
-                "key `{key}` of Secret s is not supported: use `username` and `password`, or `token`"
-            );
-            assert_eq!(error, expect);
-        }
+            let (target, _) = resolve(&spec, "uid", &secrets).unwrap();
+            (target.creds.is_some(), target.nkey.is_some())
+        };
+        assert_eq!((of("nats"), of("slack")), ((true, true), (false, false)));
     }
 
     #[test]

@@ -338,7 +338,7 @@ impl Inner {
                 self.sender.send(&connection, &target, &request, timeout).await?;
             }
         } else if kind == "nats" {
-            nats::plan(&target, &merged)?.send(timeout).await?;
+            nats::plan(&target, &connection, &merged)?.send(timeout).await?;
         } else {
             for request in providers::requests(&target, &merged, now)? {
                 self.sender.send(&connection, &target, &request, timeout).await?;

@@ -26,6 +26,7 @@ pub mod providers;
 pub mod receiver;
 pub mod sender;
 mod server;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -45,6 +45,10 @@ pub struct Target {
     pub password: Option<Redacted<String>>,
     /// The token.
     pub token: Option<Redacted<String>>,
+    /// A NATS credentials file.
+    pub creds: Option<Redacted<String>>,
+    /// The seed of a NATS user.
+    pub nkey: Option<Redacted<String>>,
     /// A GitHub App whose token is to be used, when the provider has no token of its own.
     pub github_app: Option<Redacted<GitHubApp>>,
     /// Further headers, for types that take them.

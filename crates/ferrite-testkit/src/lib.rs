@@ -38,6 +38,6 @@ pub use git::{GitServer, TestRepository};
 pub use helm_repository::HelmRepositoryServer;
 pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
-pub use tls::ClientIdentity;
+pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;
 pub use webhook::{Delivery, WebhookReceiver};

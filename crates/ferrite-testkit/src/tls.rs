@@ -18,6 +18,33 @@ pub struct ClientIdentity {
     pub key: String,
 }
 
+/// A server's certificate for `localhost` and `127.0.0.1`, for programs that read files; everything is PEM.
+#[derive(Debug, Clone)]
+pub struct ServerCertificate {
+    /// The authority that signed it.
+    pub ca: String,
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl ServerCertificate {
+    /// A certificate of an authority that signs nothing else.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+        Ok(Self { ca: issuer.pem(), certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+}
+
 /// What a TLS server of a test is made of.
 pub(crate) struct Authority {
     pub(crate) acceptor: TlsAcceptor,
