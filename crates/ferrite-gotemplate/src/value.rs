@@ -112,7 +112,7 @@ fn release(mut pending: Vec<Value>) {
                     pending.append(&mut data.items);
                 }
             }
-            Value::Map(Map(map)) => {
+            Value::Map(Map { data: map, .. }) => {
                 if let Ok(data) = Rc::try_unwrap(map) {
                     pending.extend(std::mem::take(&mut *data.entries.borrow_mut()).into_values());
                 }
@@ -220,17 +220,20 @@ impl MapKind {
 }
 
 struct MapData {
-    kind: MapKind,
     entries: RefCell<BTreeMap<Str, Value>>,
 }
 
-/// A Go map with string keys: a shared, mutable reference.
+/// A Go map with string keys: a shared, mutable reference. The type belongs to the reference, as a conversion changes
+/// it without copying the map.
 #[derive(Clone)]
-pub struct Map(Rc<MapData>);
+pub struct Map {
+    data: Rc<MapData>,
+    kind: MapKind,
+}
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.kind.type_name())
+        f.write_str(self.kind.type_name())
     }
 }
 
@@ -250,53 +253,59 @@ impl Map {
     /// A map with these entries.
     #[must_use]
     pub fn with(kind: MapKind, entries: BTreeMap<Str, Value>) -> Self {
-        Self(Rc::new(MapData { kind, entries: RefCell::new(entries) }))
+        Self { data: Rc::new(MapData { entries: RefCell::new(entries) }), kind }
     }
 
     /// The Go type.
     #[must_use]
     pub fn kind(&self) -> MapKind {
-        self.0.kind
+        self.kind
+    }
+
+    /// The same map under another Go type.
+    #[must_use]
+    pub fn converted(&self, kind: MapKind) -> Self {
+        Self { data: Rc::clone(&self.data), kind }
     }
 
     /// The entry, if there is one.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Value> {
-        self.0.entries.borrow().get(key).cloned()
+        self.data.entries.borrow().get(key).cloned()
     }
 
     /// Sets an entry.
     pub fn insert(&self, key: impl Into<Str>, value: Value) {
-        self.0.entries.borrow_mut().insert(key.into(), value);
+        self.data.entries.borrow_mut().insert(key.into(), value);
     }
 
     /// Removes an entry.
     pub fn remove(&self, key: &[u8]) -> Option<Value> {
-        self.0.entries.borrow_mut().remove(key)
+        self.data.entries.borrow_mut().remove(key)
     }
 
     /// Read access to the entries. Hold it briefly: a write meanwhile panics.
     #[must_use]
     pub fn entries(&self) -> Ref<'_, BTreeMap<Str, Value>> {
-        self.0.entries.borrow()
+        self.data.entries.borrow()
     }
 
     /// Write access to the entries.
     #[must_use]
     pub fn entries_mut(&self) -> RefMut<'_, BTreeMap<Str, Value>> {
-        self.0.entries.borrow_mut()
+        self.data.entries.borrow_mut()
     }
 
     /// A copy of the entries, for walks that may change the map.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(Str, Value)> {
-        self.0.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        self.data.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.entries.borrow().len()
+        self.data.entries.borrow().len()
     }
 
     /// Whether there is no entry.
@@ -308,13 +317,13 @@ impl Map {
     /// Whether both handles are the same map.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.data, &other.data)
     }
 
     /// An identity for cycle checks.
     #[must_use]
     pub fn address(&self) -> usize {
-        Rc::as_ptr(&self.0).addr()
+        Rc::as_ptr(&self.data).addr()
     }
 }
 
@@ -540,11 +549,12 @@ impl Value {
                         || a.iter().zip(b.iter()).all(|(a, b)| a.equal_within(b, depth)))
             }
             (Self::Map(a), Self::Map(b)) => {
-                a.same(b)
-                    || a.kind() == b.kind() && a.len() == b.len() && {
-                        let (a, b) = (a.entries(), b.entries());
-                        a.iter().zip(b.iter()).all(|((k, v), (l, w))| k == l && v.equal_within(w, depth))
-                    }
+                a.kind() == b.kind()
+                    && (a.same(b)
+                        || a.len() == b.len() && {
+                            let (a, b) = (a.entries(), b.entries());
+                            a.iter().zip(b.iter()).all(|((k, v), (l, w))| k == l && v.equal_within(w, depth))
+                        })
             }
             (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b) || a.deep_equal(&**b),
             _ => false,

@@ -156,7 +156,7 @@ fn context<'c>(
     for child in &chart.children {
         let name = child.metadata.name.as_str();
         let inner = match values.get(name.as_bytes()) {
-            Some(Value::Map(inner)) => inner,
+            Some(Value::Map(inner)) => inner.converted(MapKind::Values),
             _ => Map::new(MapKind::Values),
         };
         let below = format!("{path}/charts/{name}");
@@ -176,7 +176,11 @@ fn context<'c>(
         }
         sources.insert(
             format!("{path}/{}", template.name),
-            Source { text: &template.data, context: context.clone(), base: format!("{path}/templates") },
+            Source {
+                text: &template.data,
+                context: context.converted(MapKind::Values),
+                base: format!("{path}/templates"),
+            },
         );
     }
     Value::Map(context)

@@ -235,8 +235,8 @@ impl<'a> Exec<'a> {
             Err(error) => {
                 self.at = node;
                 let error = match (name, args, values.first()) {
-                    // A literal nil has no type at all; a missing value has one.
-                    ("len", [Arg { kind: ArgKind::Nil, .. }], _) => {
+                    // A literal or piped nil has no type at all; a missing value as operand has one.
+                    ("len", [Arg { kind: ArgKind::Nil, .. }] | [], Some(Value::Nil)) => {
                         crate::error::Error::plain("reflect: call of reflect.Value.Type on zero Value")
                     }
                     // There are no functions among values; the message shows the operand as written.
@@ -422,7 +422,12 @@ impl<'a> Exec<'a> {
             _ => false,
         };
         if fits {
-            return Ok(value.value);
+            return Ok(match value.value {
+                Value::Map(map) if ty == Ty::Map && map.kind() == MapKind::Values => {
+                    Value::Map(map.converted(MapKind::Any))
+                }
+                other => other,
+            });
         }
         let got =
             if matches!(value.value, Value::Nil) { "interface {}".into() } else { value.value.type_name() };

@@ -105,29 +105,39 @@ fn b32enc(bytes: &[u8]) -> String {
 }
 
 fn b32dec(encoded: &[u8]) -> Value {
-    let mut out = Vec::with_capacity(encoded.len() * 5 / 8);
-    let (mut bits, mut count) = (0u64, 0u32);
     let compact: Vec<u8> = encoded.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    let body = compact.iter().take_while(|b| **b != b'=').count();
-    let fits = compact.len().is_multiple_of(8)
-        && compact[body..].iter().all(|b| *b == b'=')
-        && !matches!(body % 8, 1 | 3 | 6);
-    for (i, b) in compact[..body].iter().enumerate() {
-        let digit = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'2'..=b'7' => b - b'2' + 26,
-            _ => return format!("illegal base32 data at input byte {i}").into(),
-        };
-        bits = bits << 5 | u64::from(digit);
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
+    let corrupt = |at: usize| Value::from(format!("illegal base32 data at input byte {at}"));
+    let mut out = Vec::with_capacity(compact.len() * 5 / 8);
+    for (start, quantum) in compact.chunks(8).enumerate().map(|(i, quantum)| (i * 8, quantum)) {
+        let mut bits = 0u64;
+        let mut digits = 0;
+        for (i, b) in quantum.iter().enumerate() {
+            let digit = match b {
+                b'A'..=b'Z' => b - b'A',
+                b'2'..=b'7' => b - b'2' + 26,
+                // The padding of the last eight characters; whatever else stands for `=` is a mistake.
+                b'=' if i >= 2 && start + 8 >= compact.len() => {
+                    if quantum.len() < 8 {
+                        return corrupt(compact.len());
+                    }
+                    if let Some(other) = quantum.iter().skip(i).position(|b| *b != b'=') {
+                        return corrupt(start + i + other - 1);
+                    }
+                    break;
+                }
+                _ => return corrupt(start + i),
+            };
+            bits = bits << 5 | u64::from(digit);
+            digits = i + 1;
         }
-    }
-    if !fits {
-        return format!("illegal base32 data at input byte {}", compact.len()).into();
+        match digits {
+            8 => {}
+            1 | 3 | 6 if quantum.len() == 8 => return corrupt(start + digits),
+            _ if quantum.len() == 8 => {}
+            _ => return corrupt(start),
+        }
+        let whole = bits << (40 - 5 * digits);
+        out.extend_from_slice(whole.to_be_bytes().get(3..3 + digits * 5 / 8).unwrap_or_default());
     }
     Value::str(out)
 }

@@ -169,6 +169,11 @@ fn chunk(args: &[Value]) -> Answer {
     let Some(size) = usize::try_from(size).ok().filter(|size| *size > 0) else {
         // Go computes a count of chunks first, which is nought for some negative sizes.
         let count = ((items.len() as f64 - 1.0) / size as f64).floor() + 1.0;
+        if let [only] = items.as_slice()
+            && size < -1
+        {
+            return Ok(Value::List(List::new(Elem::Lists, vec![Value::list(vec![only.clone()])])));
+        }
         if count == 0.0 {
             return Ok(Value::List(List::new(Elem::Lists, Vec::new())));
         }
@@ -189,7 +194,7 @@ fn concat(args: &[Value]) -> Answer {
             return Err(Error::limit(format!("a list would have more than {MAX_ITEMS} elements")));
         }
     }
-    Ok(if args.is_empty() { Value::List(List::nil(Elem::Any)) } else { Value::list(all) })
+    Ok(if all.is_empty() { Value::List(List::nil(Elem::Any)) } else { Value::list(all) })
 }
 
 fn sorted(value: &Value) -> Value {

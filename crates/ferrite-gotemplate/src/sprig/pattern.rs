@@ -350,7 +350,7 @@ impl Translator<'_> {
             'r' => '\r',
             't' => '\t',
             'v' => '\x0b',
-            c if c.is_ascii_punctuation() => c,
+            c if c.is_ascii() && !c.is_ascii_alphanumeric() => c,
             _ => return Err(invalid(self, self.at)),
         };
         Ok(literal)

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use regex::bytes::{Captures, Regex};
+use regex::bytes::{Captures, Match, Regex};
 
 use super::{Answer, bounded, int, pattern, text, utf8};
 use crate::{
@@ -93,8 +93,33 @@ fn limit(n: i64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
+/// The matches that Go finds: it steps by characters, so that nothing is found inside one.
+fn matches<'i>(re: &Regex, input: &'i [u8]) -> impl Iterator<Item = Match<'i>> {
+    re.find_iter(input).filter(|found| counts(input, found))
+}
+
+fn counts(input: &[u8], found: &Match<'_>) -> bool {
+    !found.is_empty() || !inside_character(input, found.start())
+}
+
+/// Whether `at` is in the middle of a character; bytes that are no UTF-8 are characters of their own.
+fn inside_character(input: &[u8], at: usize) -> bool {
+    (1..4).any(|back| {
+        let Some(start) = at.checked_sub(back) else { return false };
+        let head = input.get(start..input.len().min(start + 4)).unwrap_or_default();
+        let first = match std::str::from_utf8(head) {
+            Ok(text) => text.chars().next(),
+            Err(error) => head
+                .get(..error.valid_up_to())
+                .and_then(|valid| std::str::from_utf8(valid).ok())
+                .and_then(|text| text.chars().next()),
+        };
+        first.is_some_and(|c| c.len_utf8() > back)
+    })
+}
+
 fn find_all(re: &Regex, input: &[u8], n: i64) -> Value {
-    let found: Vec<Value> = re.find_iter(input).take(limit(n)).map(|m| Value::str(m.as_bytes())).collect();
+    let found: Vec<Value> = matches(re, input).take(limit(n)).map(|m| Value::str(m.as_bytes())).collect();
     Value::List(if found.is_empty() { List::nil(Elem::Str) } else { List::new(Elem::Str, found) })
 }
 
@@ -103,7 +128,7 @@ fn replace(re: &Regex, args: &[Value], expanding: bool) -> Answer {
     let mut out = Vec::with_capacity(input.len());
     let mut end = 0;
     for captures in re.captures_iter(input) {
-        let Some(whole) = captures.get(0) else { continue };
+        let Some(whole) = captures.get(0).filter(|whole| counts(input, whole)) else { continue };
         out.extend_from_slice(&input[end..whole.start()]);
         if expanding {
             expand(&mut out, template, re, &captures);
@@ -176,7 +201,7 @@ fn split(re: &Regex, args: &[Value]) -> Value {
     }
     let mut parts: Vec<Value> = Vec::new();
     let (mut begin, mut end) = (0, 0);
-    for found in re.find_iter(input).take(limit(n)) {
+    for found in matches(re, input).take(limit(n)) {
         if n > 0 && parts.len() + 1 == limit(n) {
             break;
         }
@@ -201,4 +226,17 @@ fn quote_meta(input: &[u8]) -> Value {
         out.push(*b);
     }
     Value::str(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inside_character;
+
+    #[test]
+    fn characters_are_told_from_bytes() {
+        let text = "a☃é".as_bytes();
+        let inside: Vec<bool> = (0..=text.len()).map(|at| inside_character(text, at)).collect();
+        assert_eq!(inside, [false, false, true, true, false, true, false]);
+        assert!((0..=4).all(|at| !inside_character(b"\xff\x80\xe2\x98", at)));
+    }
 }

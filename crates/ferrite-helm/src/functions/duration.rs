@@ -10,11 +10,11 @@ type Plain = fn(&[Value]) -> Result<Value, Error>;
 pub(super) fn register(functions: &mut Functions) {
     let rows: [(&str, &'static [Ty], Plain); 11] = [
         ("mustToDuration", &[Ty::Any], |a| read(&a[0]).map(|nanos| Duration(nanos).value())),
-        ("durationSeconds", &[Ty::Any], |a| Ok(in_units(&a[0], SECOND))),
-        ("durationMinutes", &[Ty::Any], |a| Ok(in_units(&a[0], 60 * SECOND))),
-        ("durationHours", &[Ty::Any], |a| Ok(in_units(&a[0], 3600 * SECOND))),
-        ("durationDays", &[Ty::Any], |a| Ok(in_units(&a[0], 86_400 * SECOND))),
-        ("durationWeeks", &[Ty::Any], |a| Ok(in_units(&a[0], 604_800 * SECOND))),
+        ("durationSeconds", &[Ty::Any], |a| Ok(Value::Float(in_units(&a[0], SECOND)))),
+        ("durationMinutes", &[Ty::Any], |a| Ok(Value::Float(in_units(&a[0], 60 * SECOND)))),
+        ("durationHours", &[Ty::Any], |a| Ok(Value::Float(hours(&a[0])))),
+        ("durationDays", &[Ty::Any], |a| Ok(Value::Float(hours(&a[0]) / 24.0))),
+        ("durationWeeks", &[Ty::Any], |a| Ok(Value::Float(hours(&a[0]) / 24.0 / 7.0))),
         ("durationMilliseconds", &[Ty::Any], |a| Ok(whole(&a[0], 1_000_000))),
         ("durationMicroseconds", &[Ty::Any], |a| Ok(whole(&a[0], 1000))),
         ("durationNanoseconds", &[Ty::Any], |a| Ok(whole(&a[0], 1))),
@@ -47,7 +47,7 @@ fn read(value: &Value) -> Result<i64, Error> {
     found.ok_or_else(|| {
         Error::plain(match value {
             Value::Nil => "invalid duration".to_owned(),
-            Value::Str(text) if text.is_empty() => "empty duration".to_owned(),
+            Value::Str(text) if text.to_text().trim().is_empty() => "empty duration".to_owned(),
             Value::Str(text) => match text.to_text().trim().parse::<f64>() {
                 Ok(seconds) => {
                     format!("duration seconds overflow: {}", go::format_float(seconds, b'g', None))
@@ -62,9 +62,13 @@ fn read(value: &Value) -> Result<i64, Error> {
     })
 }
 
-fn in_units(value: &Value, unit: i64) -> Value {
+fn in_units(value: &Value, unit: i64) -> f64 {
     let nanos = read(value).unwrap_or(0);
-    Value::Float((nanos / unit) as f64 + (nanos % unit) as f64 / unit as f64)
+    (nanos / unit) as f64 + (nanos % unit) as f64 / unit as f64
+}
+
+fn hours(value: &Value) -> f64 {
+    in_units(value, 3600 * SECOND)
 }
 
 fn whole(value: &Value, unit: i64) -> Value {

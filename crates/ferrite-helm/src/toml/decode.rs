@@ -66,6 +66,7 @@ impl Reader {
     fn shown(&self) -> String {
         match self.peek() {
             Some('\n') => "'\\n'".into(),
+            Some(c @ ('\\' | '\'')) => format!("'\\{c}'"),
             Some(c) => format!("'{c}'"),
             None => "end of file".into(),
         }
@@ -244,6 +245,7 @@ impl Reader {
             let shown = self.shown();
             return match self.peek() {
                 Some('=') => self.error("unexpected '=': key name appears blank"),
+                Some('.') => self.error("unexpected '.': keys cannot start with a '.'"),
                 None => self.error("unexpected EOF; expected key separator '='"),
                 Some(_) => self.error(&format!("expected '.' or '=', but got {shown} instead")),
             };
