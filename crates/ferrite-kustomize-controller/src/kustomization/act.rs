@@ -29,6 +29,8 @@ pub(crate) struct Done {
     pub(crate) digest: Option<String>,
     /// What must be in status, once something may have been written.
     pub(crate) inventory: Option<Inventory>,
+    /// Whether anything in the cluster was created, changed or deleted.
+    pub(crate) changed: bool,
     /// How health came out, where it was asked for.
     pub(crate) health: Option<Checked>,
 }
@@ -87,6 +89,7 @@ async fn run(context: &Context, mut plan: Plan, done: &mut Done, step: &Progress
     }
 
     let changed = !changes.is_empty() || !pruned.changes.is_empty();
+    done.changed = changed;
     let (targets, owned) = match std::mem::replace(&mut plan.health, Health::None) {
         Health::None => return Ok(()),
         Health::Listed(targets) => (targets, false),

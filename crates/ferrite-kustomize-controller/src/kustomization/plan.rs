@@ -101,7 +101,7 @@ pub(crate) fn plan(object: &Kustomization, observed: &Observed) -> Plan {
 }
 
 /// Whether a person asked for this reconcile: then nothing that is remembered counts.
-fn is_asked_for(object: &Kustomization) -> bool {
+pub(super) fn is_asked_for(object: &Kustomization) -> bool {
     let annotations = object.metadata.annotations.as_ref();
     let asked = annotations.and_then(|all| all.get(ferrite_api::metadata::RECONCILE_REQUEST));
     asked.is_some()

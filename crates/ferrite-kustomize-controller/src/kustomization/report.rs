@@ -33,7 +33,8 @@ pub(crate) fn report(
         status.inventory = Some(wire(inventory));
     }
     let mut conditions = conditions_of(object, now);
-    let (events, requeue) = match failure {
+    let is_news = failure.is_some() || is_news(object, done, now);
+    let (mut events, requeue) = match failure {
         None => succeeded(object, done, &mut status, &mut conditions, now),
         // Replaced before anything was done: the next reconcile tells.
         Some(error) if done.attempt.is_none() && is_superseded(error) => {
@@ -41,11 +42,30 @@ pub(crate) fn report(
         }
         Some(error) => failed(object, error, attempt, &mut status, &mut conditions),
     };
-    if let Some(outcome) = outcome(failure) {
+    if !is_news {
+        events.clear();
+    } else if let Some(outcome) = outcome(failure) {
         remember(&mut status.history, done, outcome, now);
     }
     status.conditions = conditions.into_vec();
     Report { status, events, requeue }
+}
+
+/// Whether a success is worth telling. One that only looked, because a watch saw somebody write to an applied object
+/// and nothing had to be put right, is not: Flux would not have looked.
+fn is_news(object: &Kustomization, done: &Done, now: Timestamp) -> bool {
+    let Some(status) = &object.status else { return true };
+    let applied = status.last_applied_revision.as_ref();
+    let since = status.history.first().map(|last| now.duration_since(last.last_reconciled.0));
+    // Below the interval whatever the jitter.
+    let due = since
+        .and_then(|since| Duration::try_from(since).ok())
+        .is_none_or(|since| since >= object.spec.interval.to_std().mul_f64(0.9));
+    let settled = super::is_ready(object)
+        && status.history.first().map(|last| &last.digest) == done.digest.as_ref()
+        && status.observed_generation == object.metadata.generation
+        && applied == done.attempt.as_ref().map(|attempt| &attempt.revision);
+    done.changed || due || !settled || super::plan::is_asked_for(object)
 }
 
 fn succeeded(
