@@ -15,7 +15,7 @@ pub use release::{
     HelmChartTemplateVerification, HelmRelease, HelmReleaseSpec, KustomizePostRenderer, PostRenderStrategy,
     PostRenderer, ValuesKind, ValuesReference, WaitStrategy, WaitStrategyName,
 };
-pub use status::{HelmReleaseStatus, ReleaseAction, Snapshot, TestHookStatus};
+pub use status::{HelmReleaseStatus, ReleaseAction, Snapshot, SnapshotAction, TestHookStatus};
 
 /// The group of Helm releases.
 pub const GROUP: &str = "helm.toolkit.fluxcd.io";

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use clap::{ArgAction, Parser};
+use ferrite_helm::next_step::DriftMode;
 use ferrite_runtime::flags::{CommonFlags, FeatureGates, GoDuration, go_bool};
 
-use crate::Config;
+use crate::{Algorithm, Config};
 
 /// The feature gates of helm-controller and their defaults.
 pub const FEATURE_GATES: &[(&str, bool)] = &[
@@ -54,9 +55,9 @@ pub struct Args {
     /// Accepted for Flux: the service account for access to other clusters.
     #[arg(long, default_value = "")]
     pub default_kubeconfig_service_account: String,
-    /// Accepted for Flux: snapshots are digested with SHA-256.
-    #[arg(long, default_value = "sha256")]
-    pub snapshot_digest_algo: String,
+    /// How digests of releases and values are computed: sha256, sha384 or sha512.
+    #[arg(long, default_value_t = Algorithm::Sha256)]
+    pub snapshot_digest_algo: Algorithm,
     /// Further field managers whose fields are taken over.
     #[arg(long, value_delimiter = ',')]
     pub override_manager: Vec<String>,
@@ -111,6 +112,14 @@ impl Args {
             disable_chart_digest_tracking: gates.enabled("DisableChartDigestTracking"),
             default_to_retry_on_failure: gates.enabled("DefaultToRetryOnFailure"),
             helm3_defaults: gates.enabled("UseHelm3Defaults"),
+            cancel_on_new_revision: gates.enabled("CancelHealthCheckOnNewRevision"),
+            allow_dns_lookups: gates.enabled("AllowDNSLookups"),
+            default_drift: match (gates.enabled("DetectDrift"), gates.enabled("CorrectDrift")) {
+                (false, _) => DriftMode::Disabled,
+                (true, false) => DriftMode::Warn,
+                (true, true) => DriftMode::Enabled,
+            },
+            snapshot_digest: self.snapshot_digest_algo,
             watch_configs: (!gates.enabled("DisableConfigWatchers"))
                 .then_some(self.common.watch_configs_label_selector),
             source_controller_host: text("SOURCE_CONTROLLER_LOCALHOST"),
@@ -149,6 +158,7 @@ mod tests {
             graceful_shutdown_timeout: Duration::from_secs(60),
             default_to_retry_on_failure: true,
             watch_configs: None,
+            snapshot_digest: Algorithm::Sha512,
             ..Config::default()
         };
         assert_eq!(config(&arguments), expect);

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use ferrite_helm::next_step::DriftMode;
+
+use crate::digest::Algorithm;
+
 /// Settings of a helm-controller; the default is Flux's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -31,6 +35,14 @@ pub struct Config {
     pub default_to_retry_on_failure: bool,
     /// Whether hooks are left out of post-rendering when the spec does not say, as in Helm 3.
     pub helm3_defaults: bool,
+    /// Whether the wait of an action ends when something newer arrives.
+    pub cancel_on_new_revision: bool,
+    /// Whether templates may look up the addresses of hosts.
+    pub allow_dns_lookups: bool,
+    /// What is done about drift when the spec does not say.
+    pub default_drift: DriftMode,
+    /// How digests in status are computed.
+    pub snapshot_digest: Algorithm,
     /// The label selector of ConfigMaps and Secrets whose changes reach the HelmReleases that refer to them; `None`
     /// watches none.
     pub watch_configs: Option<String>,
@@ -56,6 +68,10 @@ impl Default for Config {
             disable_chart_digest_tracking: false,
             default_to_retry_on_failure: false,
             helm3_defaults: false,
+            cancel_on_new_revision: false,
+            allow_dns_lookups: false,
+            default_drift: DriftMode::Disabled,
+            snapshot_digest: Algorithm::Sha256,
             watch_configs: Some("reconcile.fluxcd.io/watch=Enabled".to_owned()),
             source_controller_host: None,
             source_watcher_host: None,

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use ferrite_api::helm::HelmRelease;
 use ferrite_apply::{Sources, TargetOptions, Targets};
 use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
+use ferrite_helm::next_step::DriftMode;
 use ferrite_resource::Managers;
 use ferrite_runtime::{Clock, Handle, Runtime};
 use kube::Client;
 
-use crate::{Config, NAME};
+use crate::{Algorithm, Config, NAME};
 
 /// What a reconcile of a HelmRelease may touch.
 pub(crate) struct Context {
@@ -33,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) default_to_retry: bool,
     pub(crate) helm3_defaults: bool,
     pub(crate) managers: Managers,
+    pub(crate) cancel_on_new: bool,
+    pub(crate) allow_dns: bool,
+    pub(crate) drift: DriftMode,
+    pub(crate) algorithm: Algorithm,
 }
 
 impl std::fmt::Debug for Context {
@@ -60,8 +65,6 @@ impl Context {
             default_service_account: config.default_service_account.clone(),
             insecure_tls: config.insecure_kubeconfig_tls,
         };
-        // Releases of Helm itself were applied as `helm`; whoever takes one over takes its fields over.
-        let overrides = ["helm".to_owned()].into_iter().chain(config.override_managers.iter().cloned());
         Ok(Self {
             client: runtime.client.clone(),
             clock: runtime.clock.clone(),
@@ -77,7 +80,15 @@ impl Context {
                 digest_tracking: !config.disable_chart_digest_tracking,
                 default_to_retry: config.default_to_retry_on_failure,
                 helm3_defaults: config.helm3_defaults,
-                managers: Managers { own: NAME.to_owned(), overrides: overrides.collect(), kubectl: false },
+                managers: Managers {
+                    own: NAME.to_owned(),
+                    overrides: config.override_managers.clone(),
+                    kubectl: false,
+                },
+                cancel_on_new: config.cancel_on_new_revision,
+                allow_dns: config.allow_dns_lookups,
+                drift: config.default_drift,
+                algorithm: config.snapshot_digest,
             },
         })
     }

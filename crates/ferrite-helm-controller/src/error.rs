@@ -17,11 +17,8 @@ pub(crate) enum Error {
     #[error("can't access '{0}', cross-namespace references have been blocked")]
     AccessDenied(String),
     /// The kind of the chart needs a feature gate.
-    #[error("can't use '{0}', the feature gate ExternalArtifact is off")]
+    #[error("can't access '{0}', ExternalArtifact feature gate is disabled")]
     ExternalArtifactOff(String),
-    /// The spec asks for what this version does not do.
-    #[error("{0} is not supported by this version yet; nothing was released")]
-    Unsupported(&'static str),
     /// An expression of the spec does not compile.
     #[error("Reconciliation failed terminally due to configuration error")]
     Expression(#[from] ExpressionError),
@@ -95,7 +92,6 @@ impl Classify for Error {
             Self::Reference
             | Self::AccessDenied(_)
             | Self::ExternalArtifactOff(_)
-            | Self::Unsupported(_)
             | Self::Expression(_)
             | Self::Ignore(_) => Class::Stalled,
             Self::Dependency { again, .. }
@@ -116,9 +112,8 @@ impl Classify for Error {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::AccessDenied(_) => Reason::AccessDenied,
-            Self::ExternalArtifactOff(_) => Reason::FeatureGateDisabled,
-            Self::Reference | Self::Unsupported(_) | Self::Ignore(_) => Reason::ConfigFactoryErr,
+            Self::AccessDenied(_) | Self::ExternalArtifactOff(_) => Reason::AccessDenied,
+            Self::Reference | Self::Ignore(_) => Reason::ConfigFactoryErr,
             Self::Expression(_) => Reason::InvalidCelExpression,
             Self::ChartSync { .. } => Reason::HelmChartSyncErr,
             Self::Dependency { .. } => Reason::DependencyNotReady,

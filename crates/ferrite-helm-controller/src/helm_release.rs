@@ -1,6 +1,7 @@
 //! HelmReleases: what is read, decided, done and told.
 //!
-//! Owned conditions: `Ready`, `Reconciling`, `Stalled`, `Released`, `Remediated`, `TestSuccess`.
+//! Owned conditions: `Ready`, `Reconciling`, `Stalled`, `Released`, `Remediated`, `TestSuccess`,
+//! `Drifted`.
 //! Watched: charts (a new artifact), HelmReleases (a dependency became ready), ConfigMaps and Secrets with the watch
 //! label.
 
@@ -89,7 +90,8 @@ fn is_asked(object: &HelmRelease, annotation: &str, handled: Option<&String>) ->
     let annotations = object.metadata.annotations.as_ref();
     let token = annotations.and_then(|all| all.get(annotation));
     let request = annotations.and_then(|all| all.get(ferrite_api::metadata::RECONCILE_REQUEST));
-    token.is_some() && token == request && token != handled
+    let reconciled = object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    token.is_some() && token == request && token != handled && token != reconciled
 }
 
 /// The annotation that forces a release.

@@ -23,20 +23,23 @@
 //!
 //! **Invariants.** Before an object is touched, a record of the pending release is stored, so that an interrupted action
 //! is seen and unlocked. Records are Helm's, so `helm` reads them and Flux can take over. A wait for health holds no
-//! worker. Objects are applied by the server; client-side apply is refused, never imitated.
+//! worker. What to do next is decided by [`ferrite_helm::next_step`].
 
-mod api;
 mod args;
 mod chart;
 mod config;
 mod context;
+mod decide;
+mod digest;
 mod error;
 mod helm_release;
+mod history;
 mod index;
+mod journal;
 mod names;
+mod object;
 mod release;
 mod render;
-mod state;
 mod storage;
 mod values;
 
@@ -50,6 +53,7 @@ use kube::{core::PartialObjectMeta, runtime::watcher};
 
 pub use args::{Args, FEATURE_GATES};
 pub use config::Config;
+pub use digest::Algorithm;
 
 use context::Context;
 use helm_release::HelmReleases;

@@ -3,6 +3,8 @@
 use ferrite_api::helm::HelmReleaseSpec;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::hex;
+
 /// Letters of a release's name at most: Helm's limit.
 const LONGEST: usize = 53;
 
@@ -33,21 +35,6 @@ pub(crate) fn storage_namespace(spec: &HelmReleaseSpec, own: &str) -> String {
     spec.storage_namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| own.to_owned())
 }
 
-/// `sha256:<hex>` of a text.
-pub(crate) fn digest(text: &str) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(text.as_bytes())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +51,10 @@ mod tests {
         assert_eq!(release_name(&spec(Some("mine"), Some("shop")), "web"), "mine");
         let long = "a".repeat(60);
         let short = release_name(&spec(None, None), &long);
-        assert_eq!(short, format!("{}-{}", "a".repeat(40), digest(&long).get(7..19).unwrap()));
+        assert_eq!(
+            short,
+            format!("{}-{}", "a".repeat(40), hex(&Sha256::digest(long.as_bytes())).get(..12).unwrap())
+        );
         assert_eq!(short.len(), 53);
     }
 }

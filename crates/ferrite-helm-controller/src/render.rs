@@ -20,23 +20,27 @@ use kube::{
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
-use crate::api::{self, said};
+use crate::object::{self, said};
 
 /// What to render.
 #[derive(Debug)]
 pub(crate) struct Rendering {
     pub(crate) chart: Arc<Chart>,
     pub(crate) values: Map<String, Value>,
+    /// In place of the chart's default values.
+    pub(crate) defaults: Option<Map<String, Value>>,
     pub(crate) info: ReleaseInfo,
     pub(crate) skip_schema: bool,
     pub(crate) post_renderer: Arc<Changes>,
     pub(crate) strategy: Strategy,
+    /// Whether `getHostByName` resolves names.
+    pub(crate) dns: bool,
 }
 
 /// Renders a chart for a cluster.
 pub(crate) async fn render(cluster: &Cluster, rendering: Rendering) -> Result<Rendered, String> {
     let capabilities = capabilities(cluster.client()).await?;
-    let lookup = ClusterLookup { cluster: cluster.clone(), handle: Handle::current() };
+    let lookup = ClusterLookup { cluster: cluster.clone(), handle: Handle::current(), dns: rendering.dns };
     let rendered = tokio::task::spawn_blocking(move || {
         ferrite_helm::check_release_name(&rendering.info.name)?;
         ferrite_helm::check_installable(&rendering.chart)?;
@@ -44,6 +48,7 @@ pub(crate) async fn render(cluster: &Cluster, rendering: Rendering) -> Result<Re
         request.release = rendering.info;
         request.capabilities = capabilities;
         request.skip_schema = rendering.skip_schema;
+        request.defaults = rendering.defaults;
         request.options = RenderOptions { lookup: Some(Arc::new(lookup)), ..RenderOptions::default() };
         let changes: Arc<dyn PostRender> = rendering.post_renderer;
         request.post_renderer = Some((changes, rendering.strategy));
@@ -77,6 +82,7 @@ async fn capabilities(client: &Client) -> Result<Capabilities, String> {
 struct ClusterLookup {
     cluster: Cluster,
     handle: Handle,
+    dns: bool,
 }
 
 impl Lookup for ClusterLookup {
@@ -101,6 +107,14 @@ impl Lookup for ClusterLookup {
                 Err(error) => Err(said(&error)),
             }
         })
+    }
+
+    fn address(&self, host: &str) -> String {
+        if !self.dns {
+            return String::new();
+        }
+        let found = self.handle.block_on(tokio::net::lookup_host((host, 0)));
+        found.ok().and_then(|mut all| all.next()).map(|at| at.ip().to_string()).unwrap_or_default()
     }
 }
 
@@ -163,7 +177,7 @@ impl PostRender for Changes {
     fn run(&self, manifests: &str) -> Result<String, String> {
         let mut text = manifests.to_owned();
         for kustomization in &self.kustomizations {
-            if api::objects(&text)?.is_empty() {
+            if object::objects(&text)?.is_empty() {
                 break;
             }
             let mut files = MemoryTree::builder();
@@ -176,7 +190,7 @@ impl PostRender for Changes {
             text = built.map_err(|error| error.to_string())?.to_yaml();
         }
         let mut out = String::new();
-        for mut object in api::objects(&text)? {
+        for mut object in object::objects(&text)? {
             label(&mut object, "labels", &self.labels);
             label(&mut object, "annotations", &self.annotations);
             out.push_str("---\n");
@@ -223,7 +237,7 @@ mod tests {
         .unwrap();
         let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n  template: {spec: {containers: [{name: a, image: 'nginx:1'}]}}\n";
         let changed = Changes::of(&object).run(manifest).unwrap();
-        let objects = api::objects(&changed).unwrap();
+        let objects = object::objects(&changed).unwrap();
         assert_eq!(objects[0]["spec"]["replicas"], 3);
         assert_eq!(objects[0]["spec"]["template"]["spec"]["containers"][0]["image"], "nginx:2");
         assert_eq!(objects[0]["metadata"]["annotations"], json!({"team": "a"}));

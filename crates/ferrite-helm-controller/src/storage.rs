@@ -10,7 +10,7 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
 };
 
-use crate::{NAME, api::said};
+use crate::{NAME, object::said};
 
 /// The records of one release.
 pub(crate) struct Storage {

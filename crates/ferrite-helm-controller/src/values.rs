@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use serde_json::{Map, Value};
 
-use crate::{api::said, names};
+use crate::{digest::Algorithm, object::said};
 
 type Keys = BTreeMap<String, Vec<u8>>;
 
@@ -119,19 +119,26 @@ async fn secret(client: &Client, namespace: &str, name: &str) -> Result<Option<K
 }
 
 /// The digest of values, whatever the order of their keys; that of nothing when there are none.
-pub(crate) fn digest(values: &Map<String, Value>) -> String {
-    if values.is_empty() {
-        return names::digest("");
-    }
-    names::digest(&ferrite_yaml::write(&plain(&Value::Object(values.clone()))))
+pub(crate) fn digest(values: &Map<String, Value>, algorithm: Algorithm) -> String {
+    algorithm.digest(&text(values))
 }
 
-/// Whole floats as integers: a stored record does not tell one from the other.
+/// Values as they are digested: fluxcd/pkg `chartutil`, `Encode` with `SortMapSlice`.
+pub(crate) fn text(values: &Map<String, Value>) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
+    ferrite_yaml::write_in_order(&plain(&Value::Object(values.clone())))
+}
+
+/// Sorted, with whole floats as integers: a stored record does not tell one from the other.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(plain).collect(),
         Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), plain(value))).collect())
         }
         Value::Number(number) if number.is_f64() => {
             // Go writes a whole float without its point.
@@ -177,12 +184,15 @@ mod tests {
     #[test]
     fn digests_do_not_depend_on_the_order_of_keys() {
         let map = |text: &str| decode_values(text).unwrap();
+        let digest = |values: &Map<String, Value>| digest(values, Algorithm::Sha256);
         assert_eq!(digest(&map("a: 1\nb: {c: 2, d: 3}")), digest(&map("b: {d: 3, c: 2}\na: 1")));
         assert_eq!(digest(&map("a: 1")), digest(json!({"a": 1}).as_object().unwrap()));
-        assert_eq!(digest(&map("a: 1")), names::digest("a: 1\n"));
+        assert_eq!(digest(&map("a: 1")), Algorithm::Sha256.digest("a: 1\n"));
         assert_eq!(
             digest(&Map::new()),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
+        // Byte for byte, not as go-yaml sorts maps.
+        assert_eq!(text(&map("a10: 1\na2: x\nB: [{d: 1, c: 2}]")), "B:\n- c: 2\n  d: 1\na10: 1\na2: x\n");
     }
 }

@@ -91,6 +91,31 @@ fn is_zero(number: &i64) -> bool {
 }
 
 wire_enum! {
+    /// What made a release what it is.
+    pub enum SnapshotAction {
+        /// An install.
+        Install = "install",
+        /// An upgrade.
+        Upgrade = "upgrade",
+        /// The rollback after a failed upgrade.
+        Rollback = "rollback",
+        /// An uninstall, because the object goes or its target changed.
+        Uninstall = "uninstall",
+        /// The uninstall after a failed action.
+        UninstallRemediation = "uninstall-remediation",
+    }
+}
+
+impl From<ReleaseAction> for SnapshotAction {
+    fn from(action: ReleaseAction) -> Self {
+        match action {
+            ReleaseAction::Install => Self::Install,
+            ReleaseAction::Upgrade => Self::Upgrade,
+        }
+    }
+}
+
+wire_enum! {
     /// What is done with a release.
     pub enum ReleaseAction {
         /// Install.
@@ -112,7 +137,7 @@ pub struct Snapshot {
     /// The action that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = null))]
-    pub action: Option<ReleaseAction>,
+    pub action: Option<SnapshotAction>,
     /// The release's name.
     pub name: String,
     /// The release's namespace.
@@ -142,7 +167,8 @@ pub struct Snapshot {
     pub deleted: Option<Time>,
     /// Its tests, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_hooks: Option<BTreeMap<String, TestHookStatus>>,
+    #[schemars(with = "Option<BTreeMap<String, TestHookStatus>>")]
+    pub test_hooks: Option<BTreeMap<String, Option<TestHookStatus>>>,
     /// Digest of the OCI artifact that the chart came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oci_digest: Option<String>,

@@ -1,72 +1,35 @@
 //! Writes HelmCharts; or judges the release and acts, again and again, until nothing is left to do.
 
-mod actions;
+mod attempt;
+mod charts;
+mod crds;
+mod done;
 mod drift;
+mod rollback;
+mod test;
+mod uninstall;
+mod unlock;
 mod worker;
 
 use std::time::Duration;
 
 use ferrite_api::{
     ConditionType, Reason,
-    helm::{HelmReleaseStatus, ReleaseAction},
-    source::HelmChart,
+    helm::{HelmReleaseStatus, ReleaseAction, SnapshotAction},
 };
-use ferrite_helm::{Release, Status};
+use ferrite_helm::{
+    Release,
+    next_step::{self, AfterRemediation, DriftMode, Observed, Policy, State, Step, Stored, Taken, next_step},
+};
 use ferrite_runtime::{Event, Progress, Truth};
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams},
+
+use super::plan::{Plan, Work};
+use crate::{context::Context, decide, error::Error, history, names};
+use drift::Drift;
+pub(super) use {
+    done::{Done, play},
+    worker::Worker,
 };
-
-use super::{
-    observe::Charts,
-    plan::{Plan, Work},
-};
-use crate::{
-    NAME,
-    context::Context,
-    error::Error,
-    names,
-    state::{self, Next, Remediation, State},
-};
-pub(super) use worker::Worker;
-
-/// Status, reason and message of a condition; `None` when it is deleted.
-pub(crate) type Mark = Option<(Truth, Reason, String)>;
-
-/// What has been done; `Done::default()` is nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Done {
-    /// Status as it has to be, without conditions.
-    pub(crate) status: Option<HelmReleaseStatus>,
-    /// Conditions that were set, or deleted, in order.
-    pub(crate) marks: Vec<(ConditionType, Mark)>,
-    /// What happened.
-    pub(crate) events: Vec<Event>,
-    /// How it ended.
-    pub(crate) outcome: Outcome,
-}
-
-impl Done {
-    pub(super) fn mark(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: &str) {
-        self.marks.push((kind, Some((truth, reason, message.to_owned()))));
-    }
-
-    pub(super) fn unmark(&mut self, kind: ConditionType) {
-        self.marks.push((kind, None));
-    }
-
-    /// Sets a condition, and tells of it.
-    pub(super) fn tell(&mut self, kind: ConditionType, good: bool, reason: Reason, message: &str) {
-        self.mark(kind, if good { Truth::True } else { Truth::False }, reason, message);
-        let event = if good { Event::info(reason, message) } else { Event::error(reason, message) };
-        self.events.push(event);
-    }
-
-    pub(super) fn status(&mut self) -> &mut HelmReleaseStatus {
-        self.status.get_or_insert_with(HelmReleaseStatus::default)
-    }
-}
 
 /// How a reconcile ended.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -76,8 +39,12 @@ pub(crate) enum Outcome {
     Ready,
     /// HelmCharts were written; they are not ready before this time, unless a watch tells.
     Charts(Duration),
-    /// More is to be done at once.
+    /// The old release is gone; the new one is made at once.
+    Anew,
+    /// More is to be done soon.
     Again,
+    /// Something newer ended a wait; it is looked at at once.
+    Overtaken,
     /// A failed action is tried again after this time.
     RetryAfter(Duration),
     /// Only a change of the spec, the chart or the values helps, or a request.
@@ -91,110 +58,50 @@ pub(crate) async fn act(
     step: &Progress,
 ) -> Result<(), Error> {
     match plan {
-        Plan::Charts(charts) => write_charts(context, *charts, done, step).await,
+        Plan::Charts(charts) => charts::write(context, *charts, done, step).await,
         Plan::Release(work) => release(context, &work, done, step).await,
     }
 }
 
-async fn write_charts(
-    context: &Context,
-    charts: Charts,
-    done: &mut Done,
-    step: &Progress,
-) -> Result<(), Error> {
-    let fail = |name: &dyn std::fmt::Display, source| Error::ChartSync { name: name.to_string(), source };
-    let params = PatchParams::apply(NAME).force();
-    done.outcome = Outcome::Charts(charts.again);
-    if let Some(key) = charts.delete {
-        let api: Api<HelmChart> = Api::namespaced(context.client.clone(), &key.namespace);
-        match api.delete(&key.name, &DeleteParams::default()).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
-            Err(error) => return Err(fail(&key, error)),
-        }
-        step.event(Event::trace(Reason::HelmChartDeleted, format!("deleted HelmChart '{key}'")));
-        step.field("helmChart", serde_json::Value::Null);
-        done.status = charts.status.clone();
-        done.status().helm_chart = None;
-        done.outcome = Outcome::Again;
-    }
-    if let Some((key, wanted, new)) = charts.apply {
-        let api: Api<HelmChart> = Api::namespaced(context.client.clone(), &key.namespace);
-        api.patch(&key.name, &params, &Patch::Apply(&wanted)).await.map_err(|error| fail(&key, error))?;
-        let (reason, verb) =
-            if new { ("HelmChartCreated", "Created") } else { ("HelmChartConfigured", "Configured") };
-        let source = wanted.pointer("/spec/sourceRef");
-        let source = |field: &str| source.and_then(|s| s.get(field)?.as_str()).unwrap_or_default();
-        let source = format!("{}/{}/{}", source("kind"), key.namespace, source("name"));
-        step.event(Event::trace(reason, format!("{verb} HelmChart/{key} with SourceRef '{source}'")));
-        if done.status.is_none() {
-            done.status = charts.status;
-        }
-        done.status().helm_chart = Some(key.to_string());
-        done.outcome = Outcome::Charts(charts.again);
-    }
-    Ok(())
-}
-
 async fn release(context: &Context, work: &Work, done: &mut Done, step: &Progress) -> Result<(), Error> {
     let (object, released) = (&work.object, &work.released);
-    let worker =
-        Worker::new(context, object, &released.cluster, &released.expressions, &released.settings, step);
+    let worker = Worker::new(context, object, released.cluster.clone(), &released.expressions, step);
     done.status = Some(object.status.clone().unwrap_or_default());
     if replaced(work, &worker, done).await? {
-        done.outcome = Outcome::Again;
+        done.outcome = Outcome::Anew;
         return Ok(());
     }
     prepare(work, &worker, done.status());
-    let mut remediated = false;
-    // Each kind of action happens once; this many are enough for all of them.
-    for _ in 0..8 {
-        let last = worker.records().last().await.map_err(Error::State)?;
-        let status = done.status().clone();
-        let found = state::judge(&object.spec, &status, last.as_ref(), &work.wanted).map_err(Error::State)?;
-        let mut wanted = work.wanted.clone();
-        // A forced release happens once.
-        wanted.force &= done.events.is_empty();
-        let next = state::next(&object.spec, &status, found, &wanted, released.settings.default_to_retry);
-        tracing::info!(state = ?found, ?next, "judged the release");
-        match (next, last) {
-            (Next::Done, Some(last)) => return finish(work, &worker, done, last).await,
-            (Next::Unlock, Some(last)) => worker.unlock(last, done).await?,
-            (Next::Install, last) => worker.install(work, last, done).await?,
-            (Next::Upgrade { forget }, Some(last)) => {
-                if forget {
-                    done.status().history.clear();
-                }
-                worker.upgrade(work, last, done).await?;
-            }
-            (Next::Test, Some(last)) => worker.test(work, last, done).await?,
-            (Next::Rollback, Some(last)) => match worker.rollback(last, done).await? {
-                Some(outcome) => {
-                    done.outcome = outcome;
-                    return Ok(());
-                }
-                None => remediated = true,
-            },
-            (Next::Uninstall, Some(last)) => {
-                worker.remediate(last, done).await?;
-                remediated = true;
-            }
-            (Next::Exceeded, _) => {
-                done.outcome = exceeded(found, done.status());
-                return Ok(());
-            }
-            (_, None) => return Err(Error::State("there is no record of the release".to_owned())),
-        }
-        if remediated {
-            done.outcome = after_remediation(work, done.status(), found);
-            return Ok(());
-        }
-        if let Some(interval) = retry_interval(work, done) {
-            done.outcome = Outcome::RetryAfter(interval);
-            return Ok(());
-        }
+    // Boxed, as are the actions: their futures are large, and stacks are not.
+    let outcome = Box::pin(steps(work, &worker, done)).await;
+    if step.superseded().is_cancelled() && worker.settings.cancel_on_new && was_cut_off(&outcome, done) {
+        overtaken(work, done, step);
+        return Ok(());
     }
-    Err(Error::State("the release does not come to rest".to_owned()))
+    done.outcome = outcome?;
+    Ok(())
+}
+
+/// Whether the reconcile did not get to an end because a wait ended early.
+fn was_cut_off(outcome: &Result<Outcome, Error>, done: &mut Done) -> bool {
+    match outcome {
+        Ok(Outcome::Ready) => false,
+        Ok(_) => done.status().failures > 0,
+        Err(error) => matches!(error, Error::Action(_)),
+    }
+}
+
+fn overtaken(work: &Work, done: &mut Done, step: &Progress) {
+    let by = format!(
+        "HelmRelease/{}/{}",
+        work.object.metadata.namespace.as_deref().unwrap_or_default(),
+        work.object.metadata.name.as_deref().unwrap_or_default()
+    );
+    let text = format!("New reconciliation triggered by {by}");
+    done.mark(ConditionType::Ready, Truth::False, Reason::HealthCheckCanceled, &text);
+    let text = format!("Health checks canceled due to new reconciliation triggered by {by}");
+    step.event(Event::info(Reason::HealthCheckCanceled, text));
+    done.outcome = Outcome::Overtaken;
 }
 
 /// Steps before any action: where records are, what is tried, and whether failures still count.
@@ -227,94 +134,229 @@ async fn replaced(work: &Work, worker: &Worker<'_>, done: &mut Done) -> Result<b
     if same {
         return Ok(false);
     }
-    let last = worker.storage(storage, &latest.name).last().await.map_err(Error::State)?;
-    if let Some(last) = last.filter(|last| last.status != Status::Uninstalled) {
-        let (full, chart) = (state::full_name(&last), state::chart_name(&last));
-        let namespace = last.namespace.clone();
-        if let Err(error) = worker.uninstall(storage, last, &namespace).await {
-            let text = format!("Helm uninstall failed for release {full} with chart {chart}: {error}");
-            done.tell(ConditionType::Released, false, Reason::UninstallFailed, &text);
-            return Err(Error::Action(text));
-        }
-        let text = format!("Helm uninstall succeeded for release {full} with chart {chart}");
-        done.events.push(Event::info(Reason::UninstallSucceeded, text));
-    }
+    Box::pin(worker.take_away(storage, done)).await.map_err(Error::Action)?;
     let status = done.status();
     status.history.clear();
     status.storage_namespace = None;
-    status.inventory = None;
     (status.failures, status.install_failures, status.upgrade_failures) = (0, 0, 0);
     Ok(true)
 }
 
-/// The release is as wanted: its history is cut, conditions of earlier failures go, and drift is looked for.
-async fn finish(work: &Work, worker: &Worker<'_>, done: &mut Done, last: Release) -> Result<(), Error> {
-    let spec = &work.object.spec;
-    let (full, chart) = (state::full_name(&last), state::chart_name(&last));
-    let ignore = state::ignores_tests(spec, done.status());
-    let status = done.status();
-    state::truncate(&mut status.history, ignore);
-    status.observed_post_renderers_digest.clone_from(&work.wanted.post_renderers);
-    status.observed_common_metadata_digest.clone_from(&work.wanted.common_metadata);
-    let installed =
-        status.history.first().and_then(|snapshot| snapshot.action) == Some(ReleaseAction::Install);
-    if done.marks.is_empty() {
-        let (reason, verb) = if installed {
-            (Reason::InstallSucceeded, "install")
-        } else {
-            (Reason::UpgradeSucceeded, "upgrade")
+/// Asks what to do and does it, until nothing is left.
+async fn steps(work: &Work, worker: &Worker<'_>, done: &mut Done) -> Result<Outcome, Error> {
+    let (spec, settings) = (&work.object.spec, worker.settings);
+    let mode = decide::drift_mode(spec, settings.drift);
+    let mut taken = Taken::default();
+    // A demand is looked at once, whatever comes of it.
+    let mut forced = work.wanted.force;
+    loop {
+        let last = worker.records().last().await.map_err(|error| {
+            Error::State(format!("failed to retrieve last release from storage: {error}"))
+        })?;
+        let policy = decide::policy(spec, done.status(), settings.default_to_retry, forced);
+        forced = false;
+        let (state, drift) = Box::pin(judge(work, worker, last.as_ref(), &policy, done)).await?;
+        let history = known(worker, state, &policy, done, last.as_ref()).await?;
+        let next = next_step(state, &history, mode, &policy, taken);
+        tracing::info!(?state, ?next, "judged the release");
+        if state == State::Untested || state == State::InSync {
+            settle_remediation(worker, done);
+        }
+        let ignore = decide::tests_do_not_matter(spec, &policy);
+        let retry = worker.retry(done.status());
+        if matches!(state, State::InSync | State::Failed(_)) {
+            decide::truncate(done.status(), ignore, retry.is_some());
+        }
+        let acted = match (next, last) {
+            (Step::Done, Some(_)) => return Ok(finish(work, worker, done, mode)),
+            (Step::ReportDrift, Some(_)) => {
+                worker.tell_drift(&drift, done);
+                worker.summarize(done);
+                return Ok(Outcome::Ready);
+            }
+            (Step::Unlock(_), Some(last)) => Box::pin(worker.unlock(last, done)).await,
+            (Step::Install, last) => Box::pin(worker.install(work, last, done)).await,
+            (Step::Upgrade { adopt }, Some(last)) => {
+                if adopt {
+                    done.status().history.clear();
+                }
+                Box::pin(worker.upgrade(work, last, done)).await
+            }
+            (Step::Test, Some(last)) => Box::pin(worker.test(last, done)).await,
+            (Step::CorrectDrift, Some(_)) => {
+                worker.tell_drift(&drift, done);
+                Box::pin(worker.correct(work, &drift, done)).await;
+                Ok(())
+            }
+            (Step::Rollback { to }, Some(last)) => Box::pin(worker.rollback(work, last, to, done)).await,
+            (Step::UninstallFailed, Some(_)) => Box::pin(worker.remediate(done)).await,
+            (Step::Stop, _) => return Ok(stop(worker, done, &policy)),
+            (Step::RetriesExceeded(action), _) => return Ok(exceeded(action, done.status())),
+            (Step::MissingRollbackTarget, _) => return Ok(no_target()),
+            (Step::Undeterminable(status), _) => {
+                let status = status.as_str();
+                let why = format!("unable to determine state for release with status '{status}'");
+                return Err(Error::State(why));
+            }
+            (_, None) => return Err(Error::State("there is no record of the release".to_owned())),
         };
-        let text = format!("Helm {verb} succeeded for release {full} with chart {chart}");
-        done.mark(ConditionType::Released, Truth::True, reason, &text);
-        done.unmark(ConditionType::Remediated);
+        if let Err(error) = acted {
+            return match worker.retry(done.status()) {
+                Some(interval) => {
+                    tracing::error!(%error, "the action failed");
+                    Ok(Outcome::RetryAfter(interval))
+                }
+                None => Err(error),
+            };
+        }
+        taken.note(next);
+        if matches!(next, Step::Rollback { .. } | Step::UninstallFailed) {
+            return Ok(after_remediation(work, worker, done, next));
+        }
     }
-    if !state::tests(spec) {
-        done.unmark(ConditionType::TestSuccess);
-    }
-    worker.drift(work, &last, done).await?;
-    done.outcome = Outcome::Ready;
-    Ok(())
 }
 
-fn exceeded(found: State, status: &HelmReleaseStatus) -> Outcome {
-    let action = match (found, status.last_attempted_release_action) {
-        (State::Absent, _) => ReleaseAction::Install,
-        (State::OutOfSync, _) => ReleaseAction::Upgrade,
-        (_, action) => action.unwrap_or(ReleaseAction::Upgrade),
+/// Where the release stands; the cluster is looked at when nothing else is to be done.
+async fn judge(
+    work: &Work,
+    worker: &Worker<'_>,
+    last: Option<&Release>,
+    policy: &Policy,
+    done: &mut Done,
+) -> Result<(State, Drift), Error> {
+    let spec = &work.object.spec;
+    let mode = decide::drift_mode(spec, worker.settings.drift);
+    let config = decide::config_text(spec, last, &work.released.values);
+    let desired = decide::desired(spec, done.status(), &work.wanted, &config, mode);
+    let history = decide::snapshots(done.status(), last);
+    let state = |drifted| {
+        let observed = Observed { last: last.map(|last| last.status), history: &history, drifted };
+        State::of(&observed, &desired, policy)
     };
-    let count = state::failures(status, action);
+    let found = state(false);
+    match last {
+        Some(last) if found == State::InSync && mode != DriftMode::Disabled => {
+            let drift = worker.drift(work, last).await?;
+            Ok((state(!drift.is_empty()), drift))
+        }
+        _ => Ok((found, Drift::default())),
+    }
+}
+
+/// The history, with whether the release to roll back to is still in storage as it was.
+async fn known(
+    worker: &Worker<'_>,
+    state: State,
+    policy: &Policy,
+    done: &mut Done,
+    last: Option<&Release>,
+) -> Result<Vec<next_step::Snapshot>, Error> {
+    let mut history = decide::snapshots(done.status(), last);
+    if !matches!(state, State::Failed(_)) {
+        return Ok(history);
+    }
+    // Whether it is the target depends on tests too, so whatever may be is looked at: the first that fits, mostly.
+    let asked = next_step(state, &history, DriftMode::Disabled, policy, Taken::default());
+    let Step::Rollback { to } = asked else { return Ok(history) };
+    let snapshot = done.status().history.iter().find(|snapshot| i64::from(snapshot.version) == to).cloned();
+    let stored = worker.records().get(to).await.map_err(Error::State)?;
+    let same = snapshot.zip(stored).is_some_and(|(snapshot, stored)| history::is_of(&snapshot, &stored));
+    for target in history.iter_mut().filter(|target| target.version == to && !same) {
+        target.stored = Stored::Altered;
+    }
+    Ok(history)
+}
+
+/// A rollback came to what is wanted now: the release counts as upgraded.
+fn settle_remediation(worker: &Worker<'_>, done: &mut Done) {
+    if !done.conditions(worker).is(ConditionType::Remediated, Truth::True) {
+        return;
+    }
+    let Some(latest) = done.status().history.first().cloned() else { return };
+    let text = format!(
+        "Helm upgrade succeeded for release {} with chart {}",
+        history::full_name(&latest),
+        history::chart_name(&latest)
+    );
+    done.mark(ConditionType::Released, Truth::True, Reason::UpgradeSucceeded, &text);
+    done.unmark(ConditionType::Remediated);
+}
+
+/// The release is as wanted: conditions of earlier failures go.
+fn finish(work: &Work, worker: &Worker<'_>, done: &mut Done, mode: DriftMode) -> Outcome {
+    let conditions = done.conditions(worker);
+    let latest = done.status().history.first().cloned();
+    let good = conditions.is(ConditionType::Ready, Truth::True)
+        && conditions.is(ConditionType::Released, Truth::True);
+    let released = conditions.get(ConditionType::Released).map(|released| released.reason.clone());
+    let action = match released.as_deref() {
+        Some("InstallFailed") => Some(ReleaseAction::Install),
+        Some("UpgradeFailed") => Some(ReleaseAction::Upgrade),
+        Some(_) => None,
+        None => match latest.as_ref().and_then(|latest| latest.action) {
+            Some(SnapshotAction::Install) => Some(ReleaseAction::Install),
+            _ => Some(ReleaseAction::Upgrade),
+        },
+    };
+    if let (false, Some(action), Some(latest)) = (good, action, latest) {
+        let text = format!(
+            "Helm {action} succeeded for release {} with chart {}",
+            history::full_name(&latest),
+            history::chart_name(&latest)
+        );
+        done.mark(ConditionType::Released, Truth::True, attempt::reason(action, true), &text);
+    }
+    if mode == DriftMode::Disabled {
+        done.unmark(ConditionType::Drifted);
+    } else {
+        let text = "No drift detected against the cluster state";
+        done.mark(ConditionType::Drifted, Truth::False, Reason::NoDriftDetected, text);
+    }
+    if !decide::tests(&work.object.spec) {
+        done.unmark(ConditionType::TestSuccess);
+    }
+    worker.summarize(done);
+    Outcome::Ready
+}
+
+/// Every kind of action was taken, and the release is not as wanted yet.
+fn stop(worker: &Worker<'_>, done: &mut Done, policy: &Policy) -> Outcome {
+    if let Some(interval) = worker.retry(done.status()) {
+        return Outcome::RetryAfter(interval);
+    }
+    match next_step::after_remediation(Step::Stop, policy) {
+        AfterRemediation::Again => Outcome::Again,
+        AfterRemediation::Stalled(..) => Outcome::Ready,
+    }
+}
+
+fn after_remediation(work: &Work, worker: &Worker<'_>, done: &mut Done, step: Step) -> Outcome {
+    if let Some(interval) = worker.retry(done.status()) {
+        return Outcome::RetryAfter(interval);
+    }
+    let policy = decide::policy(&work.object.spec, done.status(), worker.settings.default_to_retry, false);
+    match next_step::after_remediation(step, &policy) {
+        AfterRemediation::Again => Outcome::Again,
+        AfterRemediation::Stalled(action, _) => exceeded(action, done.status()),
+    }
+}
+
+fn exceeded(action: next_step::ReleaseAction, status: &HelmReleaseStatus) -> Outcome {
+    let action = status.last_attempted_release_action.unwrap_or(match action {
+        next_step::ReleaseAction::Install => ReleaseAction::Install,
+        next_step::ReleaseAction::Upgrade => ReleaseAction::Upgrade,
+    });
+    let count = match action {
+        ReleaseAction::Install => status.install_failures,
+        ReleaseAction::Upgrade => status.upgrade_failures,
+    };
     Outcome::Stalled(Reason::RetriesExceeded, format!("Failed to {action} after {count} attempt(s)"))
 }
 
-fn after_remediation(work: &Work, status: &HelmReleaseStatus, found: State) -> Outcome {
-    let Some(action) = status.last_attempted_release_action else { return Outcome::Again };
-    let remediation = Remediation::of(&work.object.spec, action, work.released.settings.default_to_retry);
-    let left = !remediation.exhausted(state::failures(status, action));
-    let uninstalled_upgrade = action == ReleaseAction::Upgrade && remediation.uninstall;
-    if left || uninstalled_upgrade { Outcome::Again } else { exceeded(found, status) }
-}
-
-/// When a failed action is tried again, if that is how failures are dealt with.
-fn retry_interval(work: &Work, done: &mut Done) -> Option<Duration> {
-    let status = done.status();
-    let failed = status.history.first().is_some_and(|snapshot| snapshot.status == Status::Failed.as_str());
-    let action = status.last_attempted_release_action.filter(|_| failed && status.failures > 0)?;
-    Remediation::of(&work.object.spec, action, work.released.settings.default_to_retry).retry
-}
-
-/// `namespace/name` without a revision.
-pub(super) fn plain_name(worker: &Worker<'_>) -> String {
-    format!("{}/{}", worker.namespace, worker.name)
-}
-
-impl Worker<'_> {
-    /// The name and namespace of the release that status tells of, or of the one that is wanted.
-    pub(super) fn target(&self, status: &HelmReleaseStatus) -> (String, String) {
-        status.history.first().map_or_else(
-            || (self.name.clone(), self.namespace.clone()),
-            |latest| (latest.name.clone(), latest.namespace.clone()),
-        )
-    }
+fn no_target() -> Outcome {
+    let text =
+        "Failed to perform remediation: missing target release for rollback: cannot remediate failed release";
+    Outcome::Stalled(Reason::MissingRollbackTarget, text.to_owned())
 }
 
 /// Names of a release, as a spec gives them.

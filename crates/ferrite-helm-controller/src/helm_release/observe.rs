@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ferrite_api::{
-    Artifact,
-    helm::{HelmRelease, ServerSideApply},
-};
+use ferrite_api::{Artifact, helm::HelmRelease};
 use ferrite_apply::{Cluster, Expressions, FoundSource, SourceId, SourceKind};
 use ferrite_helm::Chart;
 use ferrite_resource::ignore::{IgnoreRules, RuleSpec, TargetSpec};
@@ -141,24 +138,6 @@ fn check(
     if source.kind == SourceKind::ExternalArtifact && !settings.external_artifact {
         return Err(Error::ExternalArtifactOff(source.key.to_string()));
     }
-    let unsupported = [
-        (
-            spec.install.as_ref().and_then(|i| i.server_side_apply) == Some(false),
-            "spec.install.serverSideApply: false",
-        ),
-        (
-            spec.upgrade.as_ref().and_then(|u| u.server_side_apply) == Some(ServerSideApply::Disabled),
-            "spec.upgrade.serverSideApply: disabled",
-        ),
-        (
-            spec.rollback.as_ref().and_then(|r| r.server_side_apply) == Some(ServerSideApply::Disabled),
-            "spec.rollback.serverSideApply: disabled",
-        ),
-        (spec.upgrade.as_ref().is_some_and(|u| u.preserve_values), "spec.upgrade.preserveValues"),
-    ];
-    if let Some((_, field)) = unsupported.into_iter().find(|(asked, _)| *asked) {
-        return Err(Error::Unsupported(field));
-    }
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let rules: Vec<RuleSpec> = spec
         .drift_detection
@@ -240,7 +219,12 @@ async fn dependencies(
                 let holds = expression
                     .eval_bool(&[("self", &own), ("dep", &other)])
                     .map_err(|error| unmet(format!("dependency '{key}' readyExpr: {error}")))?;
-                holds && (!context.settings.additive_cel_dependency_check || super::is_ready_now(&dependency))
+                if !holds {
+                    return Err(unmet(format!(
+                        "dependency '{key}' is not ready according to readyExpr eval"
+                    )));
+                }
+                !context.settings.additive_cel_dependency_check || super::is_ready_now(&dependency)
             }
             None => super::is_ready_now(&dependency),
         };

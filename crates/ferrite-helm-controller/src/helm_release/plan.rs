@@ -10,8 +10,9 @@ use super::{
     observe::{Charts, Observed, Released},
 };
 use crate::{
+    decide::{Wanted, part_digest},
+    digest::{Verdict, verify},
     render::{self, Changes},
-    state::{Wanted, part_digest},
     values,
 };
 
@@ -52,19 +53,23 @@ pub(crate) fn plan(object: &HelmRelease, observed: &Observed) -> Plan {
     };
     let (spec, status) = (&object.spec, object.status.clone().unwrap_or_default());
     let metadata = &released.chart.metadata;
+    let (algorithm, config) = (released.settings.algorithm, values::text(&released.values));
     let wanted = Wanted {
         chart_name: metadata.name.clone(),
         chart_version: metadata.version.clone(),
-        config_digest: values::digest(&released.values),
-        post_renderers: part_digest(&spec.post_renderers, spec.post_renderers.is_empty()),
-        common_metadata: part_digest(&spec.common_metadata, spec.common_metadata.is_none()),
+        config_digest: algorithm.digest(&config),
+        post_renderers: part_digest(&spec.post_renderers, spec.post_renderers.is_empty(), algorithm),
+        common_metadata: part_digest(&spec.common_metadata, spec.common_metadata.is_none(), algorithm),
         generation: object.metadata.generation,
         force: is_asked(object, FORCE, status.last_handled_force_at.as_ref()),
     };
     let reset = is_asked(object, RESET, status.last_handled_reset_at.as_ref())
         || status.last_attempted_generation != object.metadata.generation
         || status.last_attempted_revision.as_ref() != Some(&wanted.chart_version)
-        || status.last_attempted_config_digest.as_ref() != Some(&wanted.config_digest);
+        || status
+            .last_attempted_config_digest
+            .as_ref()
+            .is_some_and(|last| verify(last, &config) != Verdict::Same);
     Plan::Release(Box::new(Work {
         object: object.clone(),
         released: released.as_ref().clone(),

@@ -1,16 +1,16 @@
 //! Uninstalls the release of a HelmRelease that is being deleted, and deletes its HelmChart.
 
-use ferrite_api::{Reason, helm::HelmRelease, source::HelmChart};
+use ferrite_api::{helm::HelmRelease, source::HelmChart};
 use ferrite_apply::{Expressions, TargetError};
-use ferrite_helm::Status;
 use ferrite_runtime::{Event, Progress};
 use kube::{Api, api::DeleteParams};
 
-use super::{
-    act::{self, Done},
-    report::told,
+use super::act::{Done, Worker};
+use crate::{
+    context::Context,
+    error::Error,
+    object::{is_not_found, said},
 };
-use crate::{api::said, context::Context, error::Error, state};
 
 pub(crate) async fn teardown(
     context: &Context,
@@ -21,50 +21,47 @@ pub(crate) async fn teardown(
     if object.spec.suspend {
         return Ok(Vec::new());
     }
-    let mut status = object.status.clone().unwrap_or_default();
-    let mut events = Vec::new();
-    if let Some(storage) = status.storage_namespace.clone() {
-        let lost = context.targets.lost_identity(object).await.map_err(|error| Error::State(said(&error)))?;
+    done.status = Some(object.status.clone().unwrap_or_default());
+    if let Some(storage) = done.status().storage_namespace.clone() {
+        // Nobody can act as an account, or reach a cluster, that is gone: the object is not held for it.
+        let local = object.spec.kube_config.is_none();
+        let lost = local
+            && context.targets.lost_identity(object).await.map_err(|error| {
+                Error::Teardown(format!(
+                    "failed to confirm ServiceAccount can be used to uninstall release: {}",
+                    said(&error)
+                ))
+            })?;
         let cluster = match context.targets.of(object).await {
             Ok(cluster) => Some(cluster),
-            Err(TargetError::Secret { source: kube::Error::Api(answer), .. }) if answer.code == 404 => None,
-            Err(error) => return Err(error.into()),
+            Err(TargetError::Secret { source, .. }) if is_not_found(&source) => None,
+            Err(error) => {
+                let why = ferrite_runtime::chain(&error);
+                return Err(Error::Teardown(format!(
+                    "failed to build REST client getter to uninstall release: {why}"
+                )));
+            }
         };
         if let (Some(cluster), false) = (cluster, lost) {
-            let expressions = std::sync::Arc::new(
-                Expressions::compile(&object.spec.depends_on, &object.spec.health_check_exprs)
-                    .unwrap_or_default(),
-            );
-            let settings = &context.settings;
-            let worker = act::Worker::new(context, object, &cluster, &expressions, settings, step);
-            let (name, namespace) = worker.target(&status);
-            let last = worker.storage(&storage, &name).last().await.map_err(Error::State)?;
-            if let Some(last) = last.filter(|last| last.status != Status::Uninstalled) {
-                let (full, chart) = (state::full_name(&last), state::chart_name(&last));
-                let outcome = worker.uninstall(&storage, last, &namespace).await;
-                if let Err(error) = outcome {
-                    done.status = Some(status);
-                    return Err(Error::Teardown(format!(
-                        "Helm uninstall failed for release {full} with chart {chart}: {error}"
-                    )));
-                }
-                let text = format!("Helm uninstall succeeded for release {full} with chart {chart}");
-                events.push(told(Event::info(Reason::UninstallSucceeded, text), &status));
-            }
+            let expressions = Expressions::compile(&object.spec.depends_on, &object.spec.health_check_exprs)
+                .unwrap_or_default();
+            let worker = Worker::new(context, object, cluster, &std::sync::Arc::new(expressions), step);
+            Box::pin(worker.take_away(&storage, done)).await.map_err(Error::Action)?;
         }
+        let status = done.status();
         status.history.clear();
         status.storage_namespace = None;
         status.inventory = None;
     }
-    if let Some((namespace, name)) = status.helm_chart.as_deref().and_then(|chart| chart.split_once('/')) {
+    let chart = done.status().helm_chart.clone();
+    if let Some((namespace, name)) = chart.as_deref().and_then(|chart| chart.split_once('/')) {
         let api: Api<HelmChart> = Api::namespaced(context.client.clone(), namespace);
         match api.delete(name, &DeleteParams::default()).await {
             Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+            Err(error) if is_not_found(&error) => {}
             Err(source) => return Err(Error::ChartSync { name: format!("{namespace}/{name}"), source }),
         }
-        status.helm_chart = None;
+        done.status().helm_chart = None;
     }
-    done.status = Some(status);
-    Ok(events)
+    Ok(Vec::new())
 }
