@@ -4,16 +4,54 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::of_kind::OfKind;
+use crate::session::Global;
+use crate::{check, events, export, get, logs, reconcile, stats, suspend, trace, tree, version, why};
+
 /// GitOps toolkit for Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "ferrite", version, about, propagate_version = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Check whether a cluster can run the components, and whether they run.
+    Check(check::Options),
+    /// List objects and how they are.
+    #[command(subcommand)]
+    Get(OfKind<get::Options>),
+    /// Ask for a reconcile now and wait for it.
+    #[command(subcommand)]
+    Reconcile(OfKind<reconcile::Options>),
+    /// Put objects to rest.
+    #[command(subcommand)]
+    Suspend(OfKind<suspend::Suspend>),
+    /// Let suspended objects go on.
+    #[command(subcommand)]
+    Resume(OfKind<suspend::Resume>),
+    /// Show what the controllers told about objects.
+    Events(events::Options),
+    /// Show the controllers' logs.
+    Logs(logs::Options),
+    /// Show what an object has brought into the cluster.
+    #[command(subcommand)]
+    Tree(OfKind<tree::Options>),
+    /// Show where an object comes from.
+    Trace(trace::Options),
+    /// Show why an object is not ready, down to pod, container, event and commit.
+    Why(why::Options),
+    /// Count the objects of each kind.
+    Stats(stats::Options),
+    /// Print objects as YAML, without what the cluster added.
+    #[command(subcommand)]
+    Export(OfKind<export::Options>),
+    /// Print the versions of this program and of the components.
+    Version(version::Options),
     /// Run an embedded API server and all controllers, and sync a Git repository into it.
     ///
     /// Without --url a demo repository is made in .ferrite/demo: edit it, commit, and watch.

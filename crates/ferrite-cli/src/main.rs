@@ -1,42 +1,108 @@
 //! `ferrite`: the command line.
 //!
 //! ```text
+//! ferrite get, reconcile, suspend, resume, events, logs, tree, trace, stats, export   as in `flux`
+//! ferrite why              the chain from an object that is not ready to what is wrong
+//! ferrite check, version   whether and what is installed
 //! ferrite dev              an API server, the controllers and a repository in one process
 //! ferrite kustomize build  what `kustomize build` prints
 //! ferrite helm template    what `helm template` prints
 //! ```
 //!
-//! Exit codes: 0 done, 1 error, 2 wrong usage.
+//! Exit codes: 0 done, 1 error, 2 wrong usage, 3 not ready.
 
+mod age;
 mod args;
 mod charts;
+mod check;
+mod columns;
 mod dev;
+mod events;
+mod export;
+mod get;
 mod helm;
+mod installed;
+mod inventory;
+mod kinds;
 mod kustomize;
+mod logs;
+mod manifests;
+mod objects;
+mod of_kind;
+mod output;
+mod readiness;
+mod reconcile;
 mod remote;
+mod resources;
+mod say;
+mod session;
+mod stats;
+mod suspend;
+mod table;
+mod throttle;
+mod trace;
+mod tree;
+mod version;
+mod why;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
+use ferrite_runtime::flags::{LogEncoding, LogLevel};
 
 use args::{Args, Command, KustomizeCommand};
+use readiness::NotReady;
 
 fn main() -> ExitCode {
     // Whoever embeds this cannot have installed another: this is the program.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let result = match Args::parse().command {
-        Command::Dev(options) => dev::run(options),
-        Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options),
-        Command::Helm { args } => match helm::run(&args) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Args::parse()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("✗ {}", ferrite_runtime::chain(error.as_ref()));
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<NotReady>() { 3 } else { 1 })
         }
     }
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    if args.global.verbose {
+        ferrite_runtime::logging::init(LogLevel::Debug, LogEncoding::Console);
+    }
+    match args.command {
+        Command::Dev(options) => dev::run(options)?,
+        Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options)?,
+        Command::Helm { args } => return helm::run(&args),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            return runtime.block_on(in_cluster(&args.global, command));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Commands that talk to a cluster.
+async fn in_cluster(global: &session::Global, command: Command) -> Result<ExitCode> {
+    if let Command::Version(options) = &command {
+        version::run(global, options).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let session = global.session().await?;
+    match command {
+        Command::Check(options) => check::run(&session, &options).await?,
+        Command::Get(verb) => get::run(&session, &verb).await?,
+        Command::Reconcile(verb) => reconcile::run(&session, &verb).await?,
+        Command::Suspend(verb) => suspend::suspend(&session, &verb).await?,
+        Command::Resume(verb) => suspend::resume(&session, &verb).await?,
+        Command::Events(options) => events::run(&session, &options).await?,
+        Command::Logs(options) => logs::run(&session, &options).await?,
+        Command::Tree(verb) => tree::run(&session, &verb).await?,
+        Command::Trace(options) => trace::run(&session, &options).await?,
+        Command::Why(options) => why::run(&session, &options).await?,
+        Command::Stats(options) => stats::run(&session, &options).await?,
+        Command::Export(verb) => export::run(&session, &verb).await?,
+        Command::Version(_) | Command::Dev(_) | Command::Kustomize { .. } | Command::Helm { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
