@@ -7,19 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gix::ObjectId;
 use gix::hash::Kind;
 use tokio::sync::mpsc;
-use url::Url;
 
-use crate::http::Session;
+use crate::connection::{Connection, Transport};
 use crate::objects::Store;
 use crate::protocol::{self, Advertisement, Answer, Broken, Extent};
 use crate::reference::{Wanted, choose};
-use crate::{Error, Head, Limits, Location, Ref, Reference, Remote, Snapshot, local};
+use crate::{Error, Head, Limits, Ref, Reference, Remote, Snapshot, local};
 
 /// Asks one remote. Keeps connections, so keep the client as long as the remote's settings stay the same.
 #[derive(Debug, Clone)]
 pub struct Client {
     remote: Arc<Remote>,
-    session: Option<Session>,
+    transport: Option<Transport>,
 }
 
 /// Sets its flag when dropped, so that blocking work stops when the future waiting for it is dropped.
@@ -36,13 +35,10 @@ impl Client {
     /// Prepares to talk to `remote`; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::Credentials`] when a certificate, key, token or proxy cannot be used.
+    /// [`Error::Credentials`] when a certificate, key, token or proxy cannot be used, or an SSH address has no key.
     pub fn new(remote: Remote) -> Result<Self, Error> {
-        let session = match &remote.location {
-            Location::Http(url) => Some(Session::new(&remote, url)?),
-            Location::Local(_) => None,
-        };
-        Ok(Self { remote: Arc::new(remote), session })
+        let transport = Transport::new(&remote)?;
+        Ok(Self { remote: Arc::new(remote), transport })
     }
 
     /// The remote this client asks.
@@ -85,19 +81,18 @@ impl Client {
     }
 
     async fn ls_refs_inner(&self, prefixes: &[String]) -> Result<Vec<Ref>, Error> {
-        let Some(session) = &self.session else {
+        let Some(transport) = &self.transport else {
             let (remote, prefixes) = (Arc::clone(&self.remote), prefixes.to_vec());
             return blocking(move || local::ls_refs(&remote, &prefixes)).await;
         };
-        let (server, base) = self.handshake(session).await?;
+        let limit = self.remote.limits.advertisement_bytes;
+        let (server, mut connection) = transport.open(limit).await?;
         if let Some(mut refs) = server.refs {
             refs.retain(|r| prefixes.is_empty() || prefixes.iter().any(|p| r.name.starts_with(p.as_str())));
             return Ok(refs);
         }
-        let request = protocol::ls_refs_request(&server, prefixes);
-        let response = session.upload_pack(&base, true, request).await?;
-        let limit = self.remote.limits.advertisement_bytes;
-        let body = session.body(response, "bytes in a list of refs", limit).await?;
+        connection.send(protocol::ls_refs_request(&server, prefixes)).await?;
+        let body = connection.message("bytes in a list of refs", limit).await?;
         protocol::read_ls_refs(&body).map_err(|e| self.broken(e))
     }
 
@@ -142,11 +137,11 @@ impl Client {
     async fn newest(&self, candidates: Vec<Head>) -> Result<Head, Error> {
         let wants: Vec<ObjectId> = candidates.iter().map(|c| c.commit).collect();
         let format = wants.first().map_or(Kind::Sha1, |id| id.kind());
-        let store = match &self.session {
+        let store = match &self.transport {
             None => Store::local(&self.remote)?,
-            Some(session) => {
-                let (server, base) = self.handshake(session).await?;
-                self.receive(session, &server, &base, &wants, Extent::CommitsOnly).await?
+            Some(transport) => {
+                let (server, connection) = transport.open(self.remote.limits.advertisement_bytes).await?;
+                self.receive(connection, &server, &wants, Extent::CommitsOnly).await?
             }
         };
         blocking(move || {
@@ -166,16 +161,16 @@ impl Client {
     async fn fetch_inner(&self, head: &Head) -> Result<Snapshot, Error> {
         let head = head.clone();
         let remote = Arc::clone(&self.remote);
-        let Some(session) = &self.session else {
+        let Some(transport) = &self.transport else {
             return blocking(move || Snapshot::open(Store::local(&remote)?, &head, &remote)).await;
         };
-        let (server, base) = self.handshake(session).await?;
+        let (server, connection) = transport.open(self.remote.limits.advertisement_bytes).await?;
         if server.format != head.commit.kind() {
             return Err(self.unknown_commit(&head));
         }
         let mut wants = vec![head.commit];
         wants.extend(head.tag);
-        let received = self.receive(session, &server, &base, &wants, Extent::Shallow).await;
+        let received = self.receive(connection, &server, &wants, Extent::Shallow).await;
         let store = match received {
             // `not our ref` and its relatives: servers word it differently, but they refuse only for this.
             Err(Error::Refused { message, .. })
@@ -192,25 +187,15 @@ impl Client {
         Error::UnknownReference { kind: "commit", name: head.commit.to_string(), url: self.remote.shown() }
     }
 
-    async fn handshake(&self, session: &Session) -> Result<(Advertisement, Url), Error> {
-        let (response, base) = session.advertisement().await?;
-        let body =
-            session.body(response, "bytes in a list of refs", self.remote.limits.advertisement_bytes).await?;
-        let server = protocol::read_advertisement(&body).map_err(|e| self.broken(e))?;
-        Ok((server, base))
-    }
-
-    /// Posts a fetch and indexes the pack while it arrives.
+    /// Asks for a pack and indexes it while it arrives.
     async fn receive(
         &self,
-        session: &Session,
+        mut connection: Connection,
         server: &Advertisement,
-        base: &Url,
         wants: &[ObjectId],
         extent: Extent,
     ) -> Result<Store, Error> {
-        let request = protocol::fetch_request(server, wants, extent);
-        let mut response = session.upload_pack(base, server.is_v2(), request).await?;
+        connection.send(protocol::fetch_request(server, wants, extent)).await?;
         let limits = self.remote.limits;
         let (sender, receiver) = mpsc::channel(16);
         let stop = StopOnDrop::default();
@@ -221,15 +206,18 @@ impl Client {
         let mut answer = Answer::new(server);
         let mut meter = Meter::default();
         let mut pack = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| session.broken(e))? {
+        while let Some(chunk) = connection.chunk().await? {
             answer.feed(&chunk, &mut pack).map_err(|e| self.broken(e))?;
             meter.count(&pack, &limits).map_err(|(what, limit)| self.too_large(what, limit))?;
             if !pack.is_empty() && sender.send(std::mem::take(&mut pack)).await.is_err() {
                 break; // the indexer failed; its own error says why
             }
+            if answer.is_done() {
+                break; // over SSH the server waits for another request
+            }
         }
         if !answer.is_complete() && !sender.is_closed() {
-            return Err(Error::protocol(session.shown(), "the answer ended before the pack did"));
+            return Err(connection.ended());
         }
         drop(sender);
         let result = indexer.await.map_err(|_| Error::Interrupted)?;
@@ -242,11 +230,7 @@ impl Client {
     }
 
     fn broken(&self, broken: Broken) -> Error {
-        let url = self.remote.shown();
-        match broken {
-            Broken::Nonsense(problem) => Error::Protocol { url, problem },
-            Broken::Refused(message) => Error::Refused { url, message },
-        }
+        broken.of(&self.remote.shown())
     }
 }
 

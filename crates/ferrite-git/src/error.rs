@@ -39,6 +39,64 @@ pub enum Error {
         /// What the handshake said.
         source: reqwest::Error,
     },
+    /// No connection to an SSH server.
+    #[error(
+        "cannot reach '{url}'; check the host name, the port, the network policies and that the server is up"
+    )]
+    Connect {
+        /// The address without the user.
+        url: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An SSH server is not the one that `known_hosts` describes.
+    #[error(
+        "ssh: handshake failed: knownhosts: {problem}: '{url}' presents the {algorithm} key {fingerprint}; check it and correct 'known_hosts' in the secret"
+    )]
+    HostKey {
+        /// The address without the user.
+        url: String,
+        /// `key is unknown`, `key mismatch` or `key is revoked`.
+        problem: &'static str,
+        /// The type of the key.
+        algorithm: String,
+        /// The SHA-256 fingerprint of the key.
+        fingerprint: String,
+    },
+    /// An SSH server does not let the key in.
+    #[error(
+        "ssh: handshake failed: ssh: unable to authenticate as '{user}' to '{url}' with the key {key}; give the key read access, or correct 'identity' in the secret"
+    )]
+    SshRefused {
+        /// The address without the user.
+        url: String,
+        /// Whom it tried to log in as.
+        user: String,
+        /// The SHA-256 fingerprint of the key.
+        key: String,
+    },
+    /// A private key for SSH cannot be used.
+    #[error("unable to use the SSH private key 'identity': {problem}")]
+    SshKey {
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// A text of known hosts cannot be used.
+    #[error("'known_hosts' cannot be used: line {line}: {problem}")]
+    KnownHosts {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An SSH connection failed.
+    #[error("the SSH connection to '{url}' failed; it is tried again")]
+    Ssh {
+        /// The address without the user.
+        url: String,
+        /// What the connection said.
+        source: Box<russh::Error>,
+    },
     /// 401 or 403.
     #[error(
         "authentication refused by '{url}' (HTTP {status}); check the user name, password or token in the secret and what it may read"
@@ -120,7 +178,7 @@ pub enum Error {
     },
     /// The peer does not speak the Git protocol.
     #[error(
-        "'{url}' does not speak the Git smart HTTP protocol: {problem}; check that the address is that of a repository"
+        "'{url}' does not speak the Git protocol: {problem}; check that the address is that of a repository"
     )]
     Protocol {
         /// The address without credentials.

@@ -206,6 +206,7 @@ fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Error> {
     use base64::Engine as _;
     let text = match auth {
         Auth::None => return Ok(None),
+        Auth::Ssh(_) => return Err(credentials("SSH key", "the address is an HTTP one")),
         Auth::Basic { username, password } => {
             let pair = format!("{username}:{}", password.expose());
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))

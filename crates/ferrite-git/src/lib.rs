@@ -28,9 +28,10 @@
 //!
 //! **Invariants.** No process is spawned and no configuration of the user or the system is read. Every read from a
 //! peer is bounded, in bytes and by the remote's deadline. Secrets are [`Redacted`] and reach no error, and neither
-//! does the user part of a URL. It deliberately knows no SSH yet, no LFS, no submodules and no work trees.
+//! does the user part of a URL. It deliberately knows no LFS, no submodules and no work trees.
 
 mod client;
+mod connection;
 mod error;
 mod http;
 mod local;
@@ -43,12 +44,13 @@ mod remote;
 mod repository;
 pub mod serve;
 mod snapshot;
+mod ssh;
 
 pub use client::Client;
 pub use error::Error;
 pub use gix::ObjectId;
 pub use redacted::Redacted;
 pub use reference::{Head, Ref, Reference};
-pub use remote::{Auth, Identity, Limits, Location, Proxy, Remote};
+pub use remote::{Auth, Identity, Limits, Location, Proxy, Remote, SshAddress, SshAlgorithms, SshAuth};
 pub use repository::{Change, Repository};
 pub use snapshot::{Commit, Entry, EntryKind, File, Files, Person, Snapshot, Tag, Walk};

@@ -3,8 +3,8 @@
 use gix::ObjectId;
 use gix::hash::Kind;
 
-use crate::Ref;
 use crate::pktline::{self, Packet};
+use crate::{Error, Ref};
 
 const AGENT: &str = concat!("agent=ferrite/", env!("CARGO_PKG_VERSION"));
 
@@ -15,6 +15,17 @@ pub(crate) enum Broken {
     Nonsense(String),
     /// The server said `ERR`.
     Refused(String),
+}
+
+impl Broken {
+    /// The error of the remote at `url`.
+    pub(crate) fn of(self, url: &str) -> Error {
+        let url = url.to_owned();
+        match self {
+            Self::Nonsense(problem) => Error::Protocol { url, problem },
+            Self::Refused(message) => Error::Refused { url, message },
+        }
+    }
 }
 
 impl From<pktline::Malformed> for Broken {
@@ -204,8 +215,9 @@ pub(crate) fn fetch_request(server: &Advertisement, wants: &[ObjectId], extent: 
         return out;
     }
     let mut asked = String::new();
-    for capability in ["side-band-64k", "ofs-delta", "no-progress", "shallow", "allow-tip-sha1-in-want"] {
-        if server.has(capability) && capability != "allow-tip-sha1-in-want" {
+    // Azure DevOps answers only clients that can take several acknowledgements; with `done` at once there are none.
+    for capability in ["multi_ack_detailed", "side-band-64k", "ofs-delta", "no-progress", "shallow"] {
+        if server.has(capability) {
             asked.push(' ');
             asked.push_str(capability);
         }
@@ -290,6 +302,11 @@ impl Answer {
         }
         self.buffer.drain(..used);
         Ok(())
+    }
+
+    /// Whether nothing may follow.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
     }
 
     /// Whether the answer may end here.

@@ -1,11 +1,12 @@
 //! Where a repository is and how to get in.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
-use crate::{Error, Redacted};
+use crate::{Error, Redacted, ssh};
 
 /// Where a repository is and how to get in.
 #[derive(Debug, Clone)]
@@ -18,8 +19,10 @@ pub struct Remote {
     pub ca: Option<Vec<u8>>,
     /// A client certificate.
     pub identity: Option<Identity>,
-    /// A proxy for this remote only; without one the usual environment variables count.
+    /// A proxy for this remote only; without one the usual environment variables count. SSH uses none.
     pub proxy: Option<Proxy>,
+    /// The SSH algorithms to offer.
+    pub ssh_algorithms: SshAlgorithms,
     /// The deadline of each operation.
     pub timeout: Duration,
     /// Bounds on what the server may send.
@@ -31,11 +34,70 @@ pub struct Remote {
 pub enum Location {
     /// Smart HTTP or HTTPS; without user part.
     Http(Url),
+    /// SSH.
+    Ssh(SshAddress),
     /// A repository on this machine, bare or with a work tree.
     Local(PathBuf),
 }
 
-/// What to present to the server. More kinds follow (SSH keys).
+/// Where a repository is on an SSH server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshAddress {
+    /// Whom to log in as.
+    pub user: String,
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port, 22 unless the address names one.
+    pub port: u16,
+    /// The path as the server sees it, with its leading `/`.
+    pub path: String,
+}
+
+/// Shows the address without the user.
+impl fmt::Display for SshAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user: _, host, port, path } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        if *port == DEFAULT_SSH_PORT {
+            write!(f, "ssh://{host}{path}")
+        } else {
+            write!(f, "ssh://{host}:{port}{path}")
+        }
+    }
+}
+
+const DEFAULT_SSH_PORT: u16 = 22;
+
+/// A key for SSH, and which hosts may be talked to.
+#[derive(Debug, Clone)]
+pub struct SshAuth {
+    /// The private key: OpenSSH, PKCS#1, PKCS#8 or SEC1, in PEM form.
+    pub identity: Redacted<Vec<u8>>,
+    /// The key's passphrase.
+    pub passphrase: Option<Redacted<String>>,
+    /// The text of a `known_hosts` file; a host it does not hold is refused.
+    pub known_hosts: Vec<u8>,
+}
+
+impl SshAuth {
+    /// Whether the key needs a passphrase and none is given.
+    #[must_use]
+    pub fn lacks_passphrase(&self) -> bool {
+        let given = self.passphrase.as_ref().is_some_and(|passphrase| !passphrase.expose().is_empty());
+        !given && ssh::is_encrypted(self.identity.expose())
+    }
+}
+
+/// SSH algorithms to offer instead of the defaults, by their names in the protocol; names nobody knows are skipped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SshAlgorithms {
+    /// Key exchanges, most preferred first; the defaults when empty.
+    pub kex: Vec<String>,
+    /// Host keys, most preferred first; the types in `known_hosts` when empty.
+    pub host_key: Vec<String>,
+}
+
+/// What to present to the server.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Auth {
@@ -51,6 +113,8 @@ pub enum Auth {
     },
     /// A bearer token.
     Bearer(Redacted<String>),
+    /// A key, for SSH.
+    Ssh(SshAuth),
 }
 
 /// A client certificate with its key, both PEM.
@@ -107,7 +171,8 @@ impl Default for Limits {
 }
 
 impl Remote {
-    /// A remote over HTTP or HTTPS. A user part of the address becomes [`Auth::Basic`] and leaves the address.
+    /// A remote over HTTP, HTTPS or SSH. The user part of an HTTP address becomes [`Auth::Basic`] and leaves the
+    /// address; without one the SSH user is `git`. An SSH remote needs [`Auth::Ssh`] before it can be asked.
     ///
     /// # Errors
     /// [`Error::Url`] for any other scheme and for addresses that clients read in different ways.
@@ -122,11 +187,14 @@ impl Remote {
         })?;
         match url.scheme() {
             "http" | "https" => {}
-            "ssh" => return Err(wrong("ssh is not supported yet, use https")),
-            _ => return Err(wrong("expected a scheme of http or https")),
+            "ssh" => {}
+            _ => return Err(wrong("expected a scheme of https, http or ssh")),
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("expected no `?` and no `#` in it"));
+        }
+        if url.scheme() == "ssh" {
+            return Ok(Self::at(Location::Ssh(ssh_address(&url).map_err(wrong)?)));
         }
         let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let auth = match (decode(url.username()), url.password().map(decode)) {
@@ -152,6 +220,7 @@ impl Remote {
             ca: None,
             identity: None,
             proxy: None,
+            ssh_algorithms: SshAlgorithms::default(),
             timeout: Duration::from_secs(60),
             limits: Limits::default(),
         }
@@ -176,10 +245,36 @@ impl Remote {
     pub fn shown(&self) -> String {
         match &self.location {
             Location::Http(url) => url.to_string(),
+            Location::Ssh(address) => address.to_string(),
             Location::Local(path) => path.display().to_string(),
         }
     }
 }
+
+/// Takes an `ssh://` URL apart. A password in it is ignored: keys are the only way in.
+fn ssh_address(url: &Url) -> Result<SshAddress, &'static str> {
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if host.is_empty() || host.starts_with('-') || !host.chars().all(plain) {
+        return Err("expected the name or address of a host");
+    }
+    let user = match decode(url.username()) {
+        user if user.is_empty() => DEFAULT_SSH_USER.to_owned(),
+        user => user,
+    };
+    let path = decode(url.path());
+    if user.starts_with('-') || [&user, &path].iter().any(|text| text.chars().any(char::is_control)) {
+        return Err("its user or its path holds a character that none may hold");
+    }
+    if path.trim_matches('/').is_empty() {
+        return Err("expected ssh://user@host/path");
+    }
+    Ok(SshAddress { user, host, port: url.port().unwrap_or(DEFAULT_SSH_PORT), path })
+}
+
+/// The user that Git hosts expect.
+const DEFAULT_SSH_USER: &str = "git";
 
 /// `address` without anything that could be its user part, for addresses that do not parse.
 fn redact(address: &str) -> String {
@@ -201,7 +296,12 @@ mod tests {
             "ext::sh -c id",
             "file:///etc",
             "git@host:app.git",
-            "ssh://git@host/app",
+            "ssh://git@host",
+            "ssh://-oProxyCommand=id/app",
+            "ssh://git@host:22:33/app",
+            "ssh://git@ho$st/app",
+            "ssh://git@host/a%0ab",
+            "ssh://-x@host/app",
             "--upload-pack=x",
             "/tmp/repo",
             "http://a\\@b/c",
@@ -222,8 +322,30 @@ mod tests {
         let Auth::Basic { username, password } = &remote.auth else { panic!("expected basic") };
         assert_eq!((username.as_str(), password.expose().as_str()), ("me", "s3cr@t"));
         assert!(!format!("{remote:?}").contains("s3cr"));
-        for address in ["ssh://me:s3cret@host/x", "https://me:s3cret@host/a b", "me:s3cret@host:x"] {
+        for address in ["ssh://me:s3cret@/x", "https://me:s3cret@host/a b", "me:s3cret@host:x"] {
             assert!(!Remote::parse(address).unwrap_err().to_string().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn ssh_addresses_are_taken_apart() {
+        for (address, user, host, port, path, shown) in [
+            ("ssh://git@host/org/app.git", "git", "host", 22, "/org/app.git", "ssh://host/org/app.git"),
+            ("ssh://host/app", "git", "host", 22, "/app", "ssh://host/app"),
+            (
+                "ssh://me:pw@Host.Example:2222/a%20b",
+                "me",
+                "Host.Example",
+                2222,
+                "/a b",
+                "ssh://Host.Example:2222/a b",
+            ),
+            ("ssh://[::1]:7/~me/app", "git", "::1", 7, "/~me/app", "ssh://[::1]:7/~me/app"),
+        ] {
+            let remote = Remote::parse(address).unwrap();
+            let expect = SshAddress { user: user.into(), host: host.into(), port, path: path.into() };
+            assert_eq!(remote.location, Location::Ssh(expect));
+            assert_eq!(remote.shown(), shown);
         }
     }
 }

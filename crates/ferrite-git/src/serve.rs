@@ -8,6 +8,7 @@
 //! Packs hold whole compressed objects, no deltas: meant for tests, demos and a laptop, not for a public host.
 
 mod pack;
+mod stream;
 mod upload_pack;
 
 use std::collections::BTreeMap;
@@ -157,7 +158,7 @@ impl Repositories {
                     return self.plain(StatusCode::FORBIDDEN, "only git-upload-pack is served here\n");
                 }
                 self.stream("application/x-git-upload-pack-advertisement", move |out| {
-                    upload_pack::advertise(&served.path, version_2, out)
+                    upload_pack::advertise(&served.path, version_2, true, out)
                 })
             }
             (Method::POST, "git-upload-pack") => {
@@ -187,9 +188,13 @@ impl Repositories {
             .len()
             .checked_sub(["/info/refs", "/git-upload-pack"].iter().find(|s| path.ends_with(**s))?.len())?;
         let (name, action) = (path.get(..at)?, path.get(at + 1..)?);
+        Some((self.find(name)?, action))
+    }
+
+    /// The repository that is served as `name` or `<name>.git`.
+    fn find(&self, name: &str) -> Option<Served> {
         let by_name = self.0.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        let found = by_name.get(name).or_else(|| by_name.get(name.strip_suffix(".git")?))?;
-        Some((found.clone(), action))
+        by_name.get(name).or_else(|| by_name.get(name.strip_suffix(".git")?)).cloned()
     }
 
     fn plain(&self, status: StatusCode, text: &'static str) -> Response<Answer> {

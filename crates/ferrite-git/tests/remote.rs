@@ -6,6 +6,8 @@
 mod client;
 #[path = "remote/failures.rs"]
 mod failures;
+#[path = "remote/ssh.rs"]
+mod ssh;
 #[path = "remote/stock_git.rs"]
 mod stock_git;
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use ferrite_git::SshAlgorithms;
 use ferrite_runtime::flags::{CommonFlags, GoDuration};
 
 use crate::{Config, HelmLimits};
@@ -97,9 +98,8 @@ impl Args {
             helm_cache_max_size: _,
             helm_cache_ttl: _,
             helm_cache_purge_interval: _,
-            // SSH remotes are refused with a condition, so their algorithms decide nothing.
-            ssh_kex_algos: _,
-            ssh_hostkey_algos: _,
+            ssh_kex_algos,
+            ssh_hostkey_algos,
             default_service_account: _,
             requeue_dependency,
         } = self;
@@ -118,6 +118,7 @@ impl Args {
                 chart_bytes: helm_chart_max_size,
                 chart_file_bytes: helm_chart_file_max_size,
             },
+            ssh_algorithms: SshAlgorithms { kex: ssh_kex_algos, host_key: ssh_hostkey_algos },
         }
     }
 }
@@ -182,6 +183,12 @@ mod tests {
             (Duration::from_mins(2), Duration::from_secs(5))
         );
         assert_eq!(parsed.digest_algorithm, "blake3");
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let algorithms = SshAlgorithms {
+            kex: own(&["curve25519-sha256", "ecdh-sha2-nistp256"]),
+            host_key: own(&["ssh-ed25519"]),
+        };
+        assert_eq!(parsed.ssh_algorithms, algorithms);
         assert_eq!(parsed.storage_path, PathBuf::from("/artifacts"));
         let advertised = Some("source-controller.flux-system.svc.cluster.local.".to_owned());
         assert_eq!((parsed.storage_addr.as_str(), parsed.storage_adv_addr), (":9091", advertised));

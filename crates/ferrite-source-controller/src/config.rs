@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use ferrite_git::SshAlgorithms;
+
 use crate::args::REQUEUE_DEPENDENCY;
 
 /// Settings of a source-controller; [`Config::new`] has Flux's defaults.
@@ -27,6 +29,8 @@ pub struct Config {
     pub requeue_dependency: Duration,
     /// Bounds on what Helm repositories may send.
     pub helm: HelmLimits,
+    /// What is offered to SSH servers instead of the defaults.
+    pub ssh_algorithms: SshAlgorithms,
 }
 
 /// Bounds on what Helm repositories may send, in bytes.
@@ -62,6 +66,7 @@ impl Config {
             digest_algorithm: "sha256".to_owned(),
             requeue_dependency: REQUEUE_DEPENDENCY,
             helm: HelmLimits::default(),
+            ssh_algorithms: SshAlgorithms::default(),
         }
     }
 

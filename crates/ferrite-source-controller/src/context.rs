@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use ferrite_api::{Artifact, Time};
 use ferrite_artifact::{Health, Retention, Store, StoreError};
-use ferrite_git::{Client, Head, Reference, Remote};
+use ferrite_git::{Client, Head, Reference, Remote, SshAlgorithms};
 use ferrite_runtime::{Clock, ObjectKey, Runtime};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, core::NamespaceResourceScope};
@@ -24,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) retention: Retention,
     pub(crate) requeue_dependency: Duration,
     pub(crate) helm: HelmLimits,
+    pub(crate) ssh_algorithms: SshAlgorithms,
     /// `http://host[:port]`, the beginning of every artifact URL.
     advertised: String,
     clients: Mutex<HashMap<RemoteKey, (Client, Instant)>>,
@@ -66,6 +67,7 @@ impl Context {
             retention: Retention { ttl: config.retention_ttl, records: config.retention_records },
             requeue_dependency: config.requeue_dependency,
             helm: config.helm,
+            ssh_algorithms: config.ssh_algorithms.clone(),
             advertised,
             clients: Mutex::default(),
             indexes: Mutex::default(),

@@ -3,7 +3,7 @@
 //! Keys are Flux's (fluxcd/pkg `git.NewAuthOptions`, `runtime/secrets`).
 
 use ferrite_artifact::{Algorithm, Hasher};
-use ferrite_git::{Auth, Identity, Location, Proxy, Redacted, Remote};
+use ferrite_git::{Auth, Identity, Location, Proxy, Redacted, Remote, SshAuth};
 use ferrite_runtime::ObjectKey;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
@@ -22,14 +22,6 @@ pub enum CredentialsError {
         /// What belongs together.
         needs: &'static str,
     },
-    /// Keys that exclude each other.
-    #[error("secret '{secret}' has both {both}; keep one of the two")]
-    Both {
-        /// The Secret.
-        secret: ObjectKey,
-        /// Which.
-        both: &'static str,
-    },
     /// A value that is no text.
     #[error("'{name}' in secret '{secret}' is not UTF-8 text")]
     NotText {
@@ -38,13 +30,13 @@ pub enum CredentialsError {
         /// The key.
         name: &'static str,
     },
-    /// Keys for SSH on an address that is not.
-    #[error(
-        "secret '{secret}' holds an SSH key, but the address is an HTTP one; give it 'username' and 'password'"
-    )]
-    Ssh {
-        /// The Secret.
-        secret: ObjectKey,
+    /// Keys that the address needs, or that need another; the words are fluxcd/pkg's (`git.AuthOptions.Validate`).
+    #[error("invalid '{scheme}' auth option: {problem}")]
+    Option {
+        /// The scheme of the address.
+        scheme: &'static str,
+        /// Which key is missing.
+        problem: &'static str,
     },
 }
 
@@ -129,24 +121,54 @@ pub(crate) fn is_github_app(secret: &Secret) -> bool {
 }
 
 /// Gives `remote` what the Secret of `secretRef` holds; what the address itself holds is kept when it says nothing.
-pub(crate) fn authenticate(remote: &mut Remote, secret: &Secret) -> Result<(), CredentialsError> {
-    let keys = Keys::of(secret);
-    let (username, password) = (keys.text("username")?, keys.text("password")?);
-    let bearer = keys.text("bearerToken")?;
-    match (username, password, bearer) {
-        (Some(_), _, Some(_)) => {
-            return Err(CredentialsError::Both { secret: keys.name, both: "'username' and 'bearerToken'" });
+///
+/// A bearer token comes before user name and password, and for SSH nothing but a key will do, so that an SSH address
+/// without a Secret is an error.
+pub(crate) fn authenticate(remote: &mut Remote, secret: Option<&Secret>) -> Result<(), CredentialsError> {
+    match (&remote.location, secret) {
+        (Location::Ssh(_), secret) => remote.auth = Auth::Ssh(ssh(secret.map(Keys::of).as_ref())?),
+        (Location::Http(_) | Location::Local(_), None) => {}
+        (Location::Http(url), Some(secret)) => {
+            let scheme = if url.scheme() == "http" { "http" } else { "https" };
+            http(remote, &Keys::of(secret), scheme)?;
         }
-        (Some(username), Some(password), None) => {
-            remote.auth = Auth::Basic { username, password: Redacted::new(password) };
+        (Location::Local(_), Some(_)) => {}
+    }
+    Ok(())
+}
+
+fn ssh(keys: Option<&Keys<'_>>) -> Result<SshAuth, CredentialsError> {
+    let lacks = |problem| CredentialsError::Option { scheme: "ssh", problem };
+    let value = |key: &str| keys.and_then(|keys| keys.bytes(key)).map(<[u8]>::to_vec);
+    let identity = value("identity").ok_or_else(|| lacks("'identity' is required"))?;
+    let known_hosts = value("known_hosts").ok_or_else(|| lacks("'known_hosts' is required"))?;
+    let passphrase = keys.map(|keys| keys.text("password")).transpose()?.flatten();
+    Ok(SshAuth { identity: identity.into(), known_hosts, passphrase: passphrase.map(Redacted::new) })
+}
+
+fn http(remote: &mut Remote, keys: &Keys<'_>, scheme: &'static str) -> Result<(), CredentialsError> {
+    let token = keys.text("bearerToken")?;
+    let (username, password) = match token {
+        Some(_) => (None, None),
+        None => (keys.text("username")?, keys.text("password")?),
+    };
+    let of_address = match &remote.auth {
+        Auth::Basic { username, password } => Some((username.clone(), password.clone())),
+        _ => None,
+    };
+    let (own_name, own_password) = of_address.map_or((None, None), |(name, word)| (Some(name), Some(word)));
+    let username = username.or(own_name).filter(|name| !name.is_empty());
+    let password = password.map(Redacted::new).or(own_password).filter(|word| !word.expose().is_empty());
+    match (username, password, token) {
+        (None, Some(_), _) => {
+            let problem = "'password' requires 'username' to be set";
+            return Err(CredentialsError::Option { scheme, problem });
         }
-        (Some(_), None, None) => return Err(keys.missing("password", "both 'username' and 'password'")),
-        (None, _, Some(token)) => remote.auth = Auth::Bearer(Redacted::new(token)),
-        (None, _, None) if keys.bytes("identity").is_some() => {
-            return Err(CredentialsError::Ssh { secret: keys.name });
+        (Some(username), password, _) => {
+            remote.auth = Auth::Basic { username, password: password.unwrap_or_default() };
         }
-        (None, Some(_), None) => return Err(keys.missing("username", "both 'username' and 'password'")),
-        (None, None, None) => {}
+        (None, None, Some(token)) => remote.auth = Auth::Bearer(Redacted::new(token)),
+        (None, None, None) => remote.auth = Auth::None,
     }
     remote.ca = keys.first(&["ca.crt", "caFile"]);
     remote.identity =
@@ -173,6 +195,10 @@ pub(crate) fn remote_key(remote: &Remote) -> RemoteKey {
     };
     match &remote.location {
         Location::Http(url) => add(url.as_str().as_bytes()),
+        Location::Ssh(address) => {
+            add(address.user.as_bytes());
+            add(address.to_string().as_bytes());
+        }
         Location::Local(path) => add(path.as_os_str().as_encoded_bytes()),
     }
     match &remote.auth {
@@ -184,6 +210,12 @@ pub(crate) fn remote_key(remote: &Remote) -> RemoteKey {
         Auth::Bearer(token) => {
             add(b"bearer");
             add(token.expose().as_bytes());
+        }
+        Auth::Ssh(SshAuth { identity, passphrase, known_hosts }) => {
+            add(b"ssh");
+            add(identity.expose());
+            add(passphrase.as_ref().map_or("", |passphrase| passphrase.expose()).as_bytes());
+            add(known_hosts);
         }
         _ => add(b"none"),
     }
@@ -220,15 +252,19 @@ mod tests {
     #[track_caller]
     fn check(url: &str, data: &[(&str, &str)], expect: &str) {
         let mut remote = Remote::parse(url).unwrap();
-        let shown = match authenticate(&mut remote, &secret(data)) {
+        let shown = match authenticate(&mut remote, Some(&secret(data))) {
             Err(error) => error.to_string(),
             Ok(()) => {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 let auth = match &remote.auth {
                     Auth::Basic { username, password } => format!("{username}:{}", password.expose()),
                     Auth::Bearer(token) => format!("bearer {}", token.expose()),
+                    Auth::Ssh(SshAuth { identity, passphrase, known_hosts }) => {
+                        let word = passphrase.as_ref().map_or("", |passphrase| passphrase.expose());
+                        format!("key {}:{word} of {}", text(identity.expose()), text(known_hosts))
+                    }
                     _ => "none".to_owned(),
                 };
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 let ca = remote.ca.as_deref().map(|ca| format!(" ca {}", text(ca))).unwrap_or_default();
                 let identity = remote.identity.as_ref().map(|id| format!(" cert {}", text(&id.certificate)));
                 format!("{auth}{ca}{}", identity.unwrap_or_default())
@@ -243,6 +279,11 @@ mod tests {
         check(url, &[("username", "me"), ("password", "pw")], "me:pw");
         check(url, &[("bearerToken", "t")], "bearer t");
         check(url, &[], "none");
+        check(url, &[("username", "me"), ("password", "pw"), ("bearerToken", "t")], "bearer t");
+        check(url, &[("username", "me")], "me:");
+        check("https://a:b@host/app", &[("password", "pw")], "a:pw");
+        check("https://a@host/app", &[("bearerToken", "t")], "a:");
+        check(url, &[("identity", "key"), ("known_hosts", "x")], "none");
         check("https://a:b@host/app", &[("ca.crt", "CA")], "a:b ca CA");
         check("https://a:b@host/app", &[("username", "me"), ("password", "pw")], "me:pw");
         check(url, &[("caFile", "old"), ("ca.crt", "new")], "none ca new");
@@ -253,24 +294,30 @@ mod tests {
     #[test]
     fn half_a_credential_is_named() {
         let url = "https://host/app";
-        let both = "it needs both 'username' and 'password'";
-        check(url, &[("username", "me")], &format!("secret 'apps/git' has no 'password'; {both}"));
-        check(url, &[("password", "canary")], &format!("secret 'apps/git' has no 'username'; {both}"));
         check(
             url,
-            &[("username", "me"), ("bearerToken", "canary")],
-            "secret 'apps/git' has both 'username' and 'bearerToken'; keep one of the two",
+            &[("password", "canary")],
+            "invalid 'https' auth option: 'password' requires 'username' to be set",
         );
         check(
             url,
             &[("tls.crt", "c")],
             "secret 'apps/git' has no 'tls.key'; it needs both 'tls.crt' and 'tls.key'",
         );
-        check(
-            url,
-            &[("identity", "canary"), ("known_hosts", "x"), ("password", "canary")],
-            "secret 'apps/git' holds an SSH key, but the address is an HTTP one; give it 'username' and 'password'",
-        );
+    }
+
+    #[test]
+    fn an_ssh_address_needs_a_key_and_known_hosts() {
+        let url = "ssh://git@host/app";
+        check(url, &[("identity", "key"), ("known_hosts", "hosts")], "key key: of hosts");
+        let all = [("identity", "key"), ("identity.pub", "x"), ("known_hosts", "hosts"), ("password", "pw")];
+        check(url, &all, "key key:pw of hosts");
+        let lacks = |key: &str| format!("invalid 'ssh' auth option: '{key}' is required");
+        check(url, &[("known_hosts", "hosts")], &lacks("identity"));
+        check(url, &[("identity", "canary")], &lacks("known_hosts"));
+        check(url, &[("username", "me"), ("password", "canary")], &lacks("identity"));
+        let mut remote = Remote::parse(url).unwrap();
+        assert_eq!(authenticate(&mut remote, None).unwrap_err().to_string(), lacks("identity"));
     }
 
     #[test]
@@ -286,7 +333,7 @@ mod tests {
     fn remotes_with_other_credentials_have_other_keys() {
         let key = |url: &str, data: &[(&str, &str)]| {
             let mut remote = Remote::parse(url).unwrap();
-            authenticate(&mut remote, &secret(data)).unwrap();
+            authenticate(&mut remote, Some(&secret(data))).unwrap();
             remote_key(&remote).0
         };
         let me = key("https://host/app", &[("username", "me"), ("password", "pw")]);

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ClientIdentity;
+use crate::ssh::{self, SshKey, SshSide};
 use crate::tls::Authority;
 
 /// A Git server on the loopback address; it and its repositories end with the value.
@@ -19,6 +20,7 @@ pub struct GitServer {
     repositories: Repositories,
     base: String,
     tls: Option<(String, ClientIdentity)>,
+    ssh: Option<SshSide>,
     directory: TempDir,
     task: JoinHandle<()>,
 }
@@ -73,6 +75,46 @@ impl GitServer {
         Self::new(repositories, format!("https://{address}"), Some((authority.ca, authority.client)), task)
     }
 
+    /// Serves over SSH, for the keys of [`GitServer::ssh_key`].
+    ///
+    /// # Errors
+    /// As [`GitServer::start`], and when no host key can be made.
+    pub async fn start_ssh() -> Result<Self> {
+        Self::ssh(true).await
+    }
+
+    /// As [`GitServer::start_ssh`], by a server that takes no environment and so speaks protocol v0.
+    ///
+    /// # Errors
+    /// As [`GitServer::start_ssh`].
+    pub async fn start_ssh_protocol_0() -> Result<Self> {
+        Self::ssh(false).await
+    }
+
+    async fn ssh(version_2: bool) -> Result<Self> {
+        let (listener, address) = listen().await?;
+        let repositories = Repositories::default();
+        let side = SshSide::new(address)?;
+        let task = tokio::spawn(ssh::serve(repositories.clone(), listener, side.clone(), version_2));
+        let mut server = Self::new(repositories, format!("ssh://git@{address}"), None, task)?;
+        server.ssh = Some(side);
+        Ok(server)
+    }
+
+    /// The line of `known_hosts` for this server; `None` unless it serves over SSH.
+    #[must_use]
+    pub fn known_hosts(&self) -> Option<&str> {
+        self.ssh.as_ref().map(SshSide::known_hosts)
+    }
+
+    /// A new private key that this server lets in, in OpenSSH form, encrypted when there is a passphrase.
+    ///
+    /// # Errors
+    /// When the server does not serve over SSH or no key can be made.
+    pub fn ssh_key(&self, kind: SshKey, passphrase: Option<&str>) -> Result<String> {
+        self.ssh.as_ref().context("the server does not serve over SSH")?.admit(kind, passphrase)
+    }
+
     fn new(
         repositories: Repositories,
         base: String,
@@ -80,7 +122,7 @@ impl GitServer {
         task: JoinHandle<()>,
     ) -> Result<Self> {
         let directory = tempfile::tempdir().context("cannot create a directory for repositories")?;
-        Ok(Self { repositories, base, tls, directory, task })
+        Ok(Self { repositories, base, tls, ssh: None, directory, task })
     }
 
     /// The authority that signed the server's certificate, PEM; `None` over plain HTTP.

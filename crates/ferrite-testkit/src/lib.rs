@@ -1,7 +1,7 @@
 //! What tests need around the code under test: real servers on port 0, bounded waits, golden files.
 //!
 //! ```text
-//! GitServer ── repositories one can commit to ──▶ http://127.0.0.1:…/app (also TLS, also with a password)
+//! GitServer ── repositories one can commit to ──▶ http://127.0.0.1:…/app (also TLS, SSH, with a password)
 //! HelmRepositoryServer ── files, perhaps with a password ──▶ put(..), asked()
 //! S3Server, GcsServer, AzureServer ── buckets, with each protocol's own signatures ──▶ put(..), asked()
 //! RegistryServer ── an OCI registry, perhaps with tokens ──▶ push(..), asked()
@@ -30,6 +30,7 @@ pub mod golden;
 mod helm_repository;
 mod object_store;
 mod registry;
+mod ssh;
 mod tls;
 mod wait;
 mod webhook;
@@ -38,6 +39,7 @@ pub use git::{GitServer, TestRepository};
 pub use helm_repository::HelmRepositoryServer;
 pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
+pub use ssh::{SshKey, new_ssh_key};
 pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;
 pub use webhook::{Delivery, WebhookReceiver};

@@ -1,4 +1,4 @@
-//! The conversation of `git-upload-pack` over stateless HTTP (gitprotocol-pack, gitprotocol-v2).
+//! What `git-upload-pack` says, over stateless HTTP and over one stream (gitprotocol-pack, gitprotocol-v2).
 
 use std::path::Path;
 
@@ -45,8 +45,13 @@ fn refuse<T>(out: &mut Sender, message: &str) -> Result<T, Stop> {
     Err(Stop)
 }
 
-/// The answer to `info/refs`.
-pub(crate) fn advertise(path: &Path, version_2: bool, out: &mut Sender) -> Result<(), Stop> {
+/// What the server says first; `info/refs` names the service before it.
+pub(crate) fn advertise(
+    path: &Path,
+    version_2: bool,
+    names_service: bool,
+    out: &mut Sender,
+) -> Result<(), Stop> {
     let repository = opened(path, out)?;
     let format = repository.objects.format;
     let mut packets = Vec::new();
@@ -64,8 +69,10 @@ pub(crate) fn advertise(path: &Path, version_2: bool, out: &mut Sender) -> Resul
     if let Some(head) = &repository.head {
         capabilities.push_str(&format!(" symref=HEAD:{head}"));
     }
-    pktline::line(&mut packets, "# service=git-upload-pack");
-    pktline::flush(&mut packets);
+    if names_service {
+        pktline::line(&mut packets, "# service=git-upload-pack");
+        pktline::flush(&mut packets);
+    }
     if repository.refs.is_empty() {
         pktline::line(&mut packets, &format!("{} capabilities^{{}}\0{capabilities}", ObjectId::null(format)));
     }
@@ -201,16 +208,29 @@ fn fetch_v2(repository: &Opened, packets: &[Packet<'_>], out: &mut Sender) -> Re
 }
 
 fn fetch_v0(repository: &Opened, packets: &[Packet<'_>], out: &mut Sender) -> Result<(), Stop> {
+    let (asked, done, _) = read_asked(packets);
+    shallow_v0(repository, &asked, out)?;
+    if !done && asked.haves.is_empty() {
+        return Ok(());
+    }
+    finish_v0(repository, packets, out)
+}
+
+/// The boundary of a shallow fetch, where one was asked for.
+fn shallow_v0(repository: &Opened, asked: &Asked, out: &mut Sender) -> Result<(), Stop> {
+    let selection = select(repository, asked, out)?;
+    if asked.depth.is_none() && selection.shallow.is_empty() {
+        return Ok(());
+    }
+    let mut answer = shallow_lines(&selection);
+    pktline::flush(&mut answer);
+    out.send(&answer)
+}
+
+fn finish_v0(repository: &Opened, packets: &[Packet<'_>], out: &mut Sender) -> Result<(), Stop> {
     let (asked, done, capabilities) = read_asked(packets);
     let selection = select(repository, &asked, out)?;
     let mut answer = Vec::new();
-    if asked.depth.is_some() || !selection.shallow.is_empty() {
-        answer = shallow_lines(&selection);
-        pktline::flush(&mut answer);
-    }
-    if !done && asked.haves.is_empty() {
-        return out.send(&answer);
-    }
     match asked.haves.iter().find(|id| repository.objects.exists(**id)) {
         Some(common) => pktline::line(&mut answer, &format!("ACK {common}")),
         None => pktline::line(&mut answer, "NAK"),
@@ -221,4 +241,17 @@ fn fetch_v0(repository: &Opened, packets: &[Packet<'_>], out: &mut Sender) -> Re
     }
     let side_band = capabilities.split(' ').any(|c| c == "side-band-64k");
     pack::write(&repository.objects, &selection.objects, side_band, out)
+}
+
+/// Over a stream, protocol v0: the boundary of a shallow fetch comes as soon as the wants are said.
+pub(crate) fn shallow(path: &Path, wants: &[u8], out: &mut Sender) -> Result<(), Stop> {
+    let Ok(packets) = pktline::decode_all(wants) else { return refuse(out, "malformed packets") };
+    let (asked, _, _) = read_asked(&packets);
+    shallow_v0(&opened(path, out)?, &asked, out)
+}
+
+/// Over a stream, protocol v0: the pack, once all is said.
+pub(crate) fn finish(path: &Path, asked: &[u8], out: &mut Sender) -> Result<(), Stop> {
+    let Ok(packets) = pktline::decode_all(asked) else { return refuse(out, "malformed packets") };
+    finish_v0(&opened(path, out)?, &packets, out)
 }

@@ -8,10 +8,6 @@ use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 
 use crate::{credentials::CredentialsError, outcome::SourceError};
 
-/// Reasons that Flux writes as literals, beside those of its API package.
-const EMPTY_GIT_REPOSITORY: &str = "EmptyGitRepository";
-const SOURCE_IGNORE_ERROR: &str = "SourceIgnoreError";
-
 /// Why a GitRepository is not as its spec asks.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -29,6 +25,15 @@ pub enum Error {
     /// A Secret holds something else than it should.
     #[error("failed to configure authentication options")]
     Credentials(#[source] CredentialsError),
+    /// The Secret of `proxySecretRef` cannot be read or does not hold a proxy.
+    #[error("failed to configure proxy options: {0}")]
+    Proxy(String),
+    /// The SSH key needs a passphrase and there is none.
+    #[error("SSH identity key is encrypted but no 'password' field was provided in the secret '{secret}'")]
+    EncryptedIdentity {
+        /// The Secret.
+        secret: ObjectKey,
+    },
     /// A certificate, key or proxy cannot be used.
     #[error("failed to configure authentication options")]
     Authentication(#[source] Arc<ferrite_git::Error>),
@@ -118,6 +123,8 @@ impl SourceError for Error {
             Self::Url(_)
             | Self::Secret { .. }
             | Self::Credentials(_)
+            | Self::Proxy(_)
+            | Self::EncryptedIdentity { .. }
             | Self::Authentication(_)
             | Self::GithubAppWithoutProvider { .. }
             | Self::Checkout(_)
@@ -165,6 +172,8 @@ impl Classify for Error {
             Self::Interrupted(interrupted) => interrupted.class(),
             Self::Secret { .. }
             | Self::Credentials(_)
+            | Self::Proxy(_)
+            | Self::EncryptedIdentity { .. }
             | Self::Authentication(_)
             | Self::GithubAppWithoutProvider { .. }
             | Self::Checkout(_)
@@ -182,18 +191,20 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         let reason = match self {
             Self::Url(_) => Reason::UrlInvalid,
-            Self::Secret { .. } | Self::Credentials(_) | Self::Authentication(_) => {
-                Reason::AuthenticationFailed
-            }
+            Self::Secret { .. }
+            | Self::Credentials(_)
+            | Self::Proxy(_)
+            | Self::EncryptedIdentity { .. }
+            | Self::Authentication(_) => Reason::AuthenticationFailed,
             Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
             Self::Checkout(_) => Reason::GitOperationFailed,
-            Self::Empty => return EMPTY_GIT_REPOSITORY,
+            Self::Empty => Reason::EmptyGitRepository,
             Self::Unsupported { reason, .. } => *reason,
             Self::IncludeNotFound { .. } => Reason::NotFound,
             Self::IncludeWithoutArtifact { .. } => Reason::NoArtifact,
             Self::IncludePath { .. } => Reason::IllegalPath,
             Self::IncludeCopy { .. } => Reason::CopyFailure,
-            Self::Ignore(_) => return SOURCE_IGNORE_ERROR,
+            Self::Ignore(_) => Reason::SourceIgnoreError,
             Self::Stat(_) => Reason::StatOperationFailed,
             Self::Store(error) => match **error {
                 StoreError::Locked { .. } => Reason::AcquireLockFailed,

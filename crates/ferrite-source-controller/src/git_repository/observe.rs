@@ -7,7 +7,7 @@ use ferrite_api::{
     source::{GitProvider, GitRepository, GitRepositoryInclude, GitRepositorySpec},
 };
 use ferrite_artifact::Health;
-use ferrite_git::{Client, Head, Reference, Remote};
+use ferrite_git::{Auth, Client, Head, Reference, Remote};
 use ferrite_runtime::{ObjectKey, Progress};
 use kube::{Api, ResourceExt as _};
 
@@ -118,17 +118,32 @@ async fn remote(context: &Context, repository: &GitRepository) -> Result<(Remote
         let found = context.secret(&secret).await;
         found.map_err(|problem| Error::Secret { secret, problem })
     };
-    let mut remote = Remote::parse(&spec.url)?.with_timeout(spec.timeout().to_std());
-    if let Some(reference) = &spec.secret_ref {
-        let secret = get(&reference.name).await?;
-        if credentials::is_github_app(&secret) {
-            return Err(Error::GithubAppWithoutProvider { secret: ObjectKey::of(&secret) });
+    let proxy = match &spec.proxy_secret_ref {
+        Some(reference) => {
+            let found = get(&reference.name).await;
+            Some(found.map_err(|error| Error::Proxy(error.to_string()))?)
         }
-        credentials::authenticate(&mut remote, &secret).map_err(Error::Credentials)?;
+        None => None,
+    };
+    let mut remote = Remote::parse(&spec.url)?.with_timeout(spec.timeout().to_std());
+    remote.ssh_algorithms = context.ssh_algorithms.clone();
+    let secret = match &spec.secret_ref {
+        Some(reference) => Some(get(&reference.name).await?),
+        None => None,
+    };
+    credentials::authenticate(&mut remote, secret.as_ref()).map_err(Error::Credentials)?;
+    if let Some(secret) = &secret {
+        let name = || ObjectKey::of(secret);
+        if matches!(&remote.auth, Auth::Ssh(key) if key.lacks_passphrase()) {
+            return Err(Error::EncryptedIdentity { secret: name() });
+        }
+        if credentials::is_github_app(secret) {
+            return Err(Error::GithubAppWithoutProvider { secret: name() });
+        }
     }
-    if let Some(reference) = &spec.proxy_secret_ref {
-        let secret = get(&reference.name).await?;
-        credentials::through_proxy(&mut remote, &secret).map_err(Error::Credentials)?;
+    if let Some(secret) = &proxy {
+        let given = credentials::through_proxy(&mut remote, secret);
+        given.map_err(|error| Error::Proxy(error.to_string()))?;
     }
     Ok((credentials::remote_key(&remote), remote))
 }

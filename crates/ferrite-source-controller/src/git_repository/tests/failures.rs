@@ -8,7 +8,7 @@ use crate::world::base64;
 
 /// Ready, the condition that failed, and when it is tried again.
 #[track_caller]
-fn failed(after: &After, kind: &str, reason: &str, message: &str) {
+pub(super) fn failed(after: &After, kind: &str, reason: &str, message: &str) {
     let shown = condition(&after.status, "Ready");
     let start = format!("False {reason} {message}");
     assert!(shown.starts_with(&start), "expected `{start}`, got `{shown}`");
@@ -18,7 +18,7 @@ fn failed(after: &After, kind: &str, reason: &str, message: &str) {
 }
 
 #[track_caller]
-fn retried(after: &After) {
+pub(super) fn retried(after: &After) {
     assert_eq!(after.requeue, Requeue::Backoff);
     assert_eq!(after.status.observed_generation, Some(-1), "the generation is not handled yet");
     assert!(condition(&after.status, "Reconciling").starts_with("True ProgressingWithRetry"));
@@ -27,7 +27,7 @@ fn retried(after: &After) {
 }
 
 #[track_caller]
-fn stalled(after: &After) {
+pub(super) fn stalled(after: &After) {
     assert_eq!(after.requeue, Requeue::Never);
     assert_eq!(after.status.observed_generation, Some(1));
     assert_eq!(condition(&after.status, "Reconciling"), "absent");
@@ -77,11 +77,7 @@ async fn what_only_an_edit_can_help_stalls() {
     world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
     let verify = json!({"verify": {"mode": "HEAD", "secretRef": {"name": "keys"}}});
     for (spec, reason, message) in [
-        (
-            json!({"url": "ssh://git@host/app"}),
-            "URLInvalid",
-            "failed to parse url: cannot use the Git address",
-        ),
+        (json!({"url": "ftp://host/app"}), "URLInvalid", "failed to parse url: cannot use the Git address"),
         (json!({"url": "http://a\\@b/c"}), "URLInvalid", "failed to parse url: "),
         (verify, "VerificationError", "spec.verify is not supported by this controller yet"),
         (json!({"provider": "github"}), "InvalidProviderConfiguration", "provider 'github' is not supported"),
@@ -109,9 +105,9 @@ async fn credentials_are_read_from_the_secret_and_never_shown() {
     );
     retried(&missing);
 
-    world.secret(&[("username", "reader")]);
+    world.secret(&[("password", "canary-right")]);
     let half = world.reconcile(&object).await;
-    let message = "failed to configure authentication options: secret 'default/git' has no 'password'";
+    let message = "failed to configure authentication options: invalid 'http' auth option: 'password' requires 'username' to be set";
     failed(&half, "FetchFailed", "AuthenticationFailed", message);
 
     world.secret(&[("username", "reader"), ("password", "canary-wrong")]);

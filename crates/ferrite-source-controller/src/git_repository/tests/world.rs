@@ -53,6 +53,11 @@ impl World {
         Self { git: GitServer::start().await.unwrap(), shared, reconciler }
     }
 
+    /// As [`World::new`], with a Git server that serves over SSH.
+    pub(super) async fn ssh() -> Self {
+        Self { git: GitServer::start_ssh().await.unwrap(), ..Self::new().await }
+    }
+
     /// Forgets everything but the storage.
     pub(super) fn restart(&mut self, advertised: &str) {
         self.reconciler = GitRepositories::new(self.shared.context(advertised));
