@@ -34,6 +34,7 @@ pub mod serve;
 mod status;
 mod store;
 mod watch_backoff;
+pub mod workload_identity;
 
 pub use classify::{Class, Classify, Interrupted, chain};
 pub use clock::Clock;

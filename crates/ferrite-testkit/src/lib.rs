@@ -5,6 +5,7 @@
 //! HelmRepositoryServer ── files, perhaps with a password ──▶ put(..), asked()
 //! S3Server, GcsServer, AzureServer ── buckets, with each protocol's own signatures ──▶ put(..), asked()
 //! RegistryServer ── an OCI registry, perhaps with tokens ──▶ push(..), asked()
+//! ScriptedServer ── answers by a function of the request ──▶ received(), lines()
 //! WebhookReceiver ── keeps every request ──▶ received(), wait_for(..)
 //! wait_for(what, patience, probe) ── asks until there is an answer or patience ends
 //! golden::check(file, actual) ── compares, or rewrites with UPDATE_GOLDEN=1
@@ -30,6 +31,7 @@ pub mod golden;
 mod helm_repository;
 mod object_store;
 mod registry;
+mod scripted;
 mod ssh;
 mod tls;
 mod wait;
@@ -39,6 +41,7 @@ pub use git::{GitServer, TestRepository};
 pub use helm_repository::HelmRepositoryServer;
 pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
+pub use scripted::{ScriptedServer, answer};
 pub use ssh::{SshKey, new_ssh_key};
 pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;
