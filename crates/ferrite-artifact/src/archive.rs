@@ -6,7 +6,11 @@
 
 mod header;
 
-use std::{cmp::Ordering, error::Error, io::Write};
+use std::{
+    cmp::Ordering,
+    error::Error,
+    io::{Cursor, Read, Write},
+};
 
 use ferrite_tree::TreePath;
 use flate2::{Compression, GzBuilder};
@@ -98,16 +102,32 @@ pub enum ArchiveError {
     Write(#[source] std::io::Error),
 }
 
-/// Writes `items` as a `.tar.gz` into `out`, without those `rules` exclude; reads one file at a time.
+/// Writes `items` as a `.tar.gz` into `out`, without those `rules` exclude; reads one file at a time, whole.
 ///
 /// # Errors
 /// [`ArchiveError::TooLarge`] past `bounds`, [`ArchiveError::Path`] for paths that are not clean, are listed twice or
 /// are a file and a directory, and what reading and writing say.
 pub fn archive<S, E: Into<Box<dyn Error + Send + Sync>>>(
-    mut items: Vec<Item<S>>,
+    items: Vec<Item<S>>,
     rules: &Rules,
     bounds: Bounds,
     mut read: impl FnMut(&S) -> Result<Vec<u8>, E>,
+    out: impl Write,
+) -> Result<Summary, ArchiveError> {
+    let open = |content: &S| read(content).map(|bytes| (bytes.len() as u64, Cursor::new(bytes)));
+    archive_streams(items, rules, bounds, open, out)
+}
+
+/// As [`archive`], for files that are too large to be held: `open` says how many bytes a file has, and they are copied
+/// in pieces.
+///
+/// # Errors
+/// Those of [`archive`], and [`ArchiveError::Read`] when a file has fewer bytes than said.
+pub fn archive_streams<S, E: Into<Box<dyn Error + Send + Sync>>, R: Read>(
+    mut items: Vec<Item<S>>,
+    rules: &Rules,
+    bounds: Bounds,
+    mut open: impl FnMut(&S) -> Result<(u64, R), E>,
     out: impl Write,
 ) -> Result<Summary, ArchiveError> {
     if items.len() > bounds.entries {
@@ -141,14 +161,20 @@ pub fn archive<S, E: Into<Box<dyn Error + Send + Sync>>>(
         if rules.excludes(&item.path, false) {
             continue;
         }
-        let bytes = read(&item.content)
-            .map_err(|error| ArchiveError::Read { path: item.path.clone(), source: error.into() })?;
+        let unread = |error: Box<dyn Error + Send + Sync>| ArchiveError::Read {
+            path: item.path.clone(),
+            source: error,
+        };
+        let (size, bytes) = open(&item.content).map_err(|error| unread(error.into()))?;
         summary.files += 1;
-        summary.bytes += bytes.len() as u64;
+        summary.bytes = summary.bytes.saturating_add(size);
         if summary.bytes > bounds.unpacked_bytes {
             return Err(ArchiveError::TooLarge { what: "bytes", limit: bounds.unpacked_bytes });
         }
-        tar.file(&item.path, executable, &bytes).map_err(ArchiveError::Write)?;
+        tar.file(&item.path, executable, size, bytes).map_err(|failure| match failure {
+            header::Failure::Read(source) => unread(Box::new(source)),
+            header::Failure::Write(source) => ArchiveError::Write(source),
+        })?;
     }
     let gzip = tar.finish().map_err(ArchiveError::Write)?;
     gzip.finish().and_then(|mut out| out.flush()).map_err(ArchiveError::Write)?;

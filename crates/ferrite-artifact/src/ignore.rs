@@ -84,6 +84,22 @@ impl Rules {
         Self::default()
     }
 
+    /// These patterns and no others: not even version control's files are excluded by themselves.
+    ///
+    /// # Errors
+    /// [`IgnoreError::TooLarge`] and [`IgnoreError::TooMany`].
+    pub fn only<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, IgnoreError> {
+        let mut patterns = Vec::new();
+        for text in texts {
+            let (size, limit) = (text.len(), FILE_LIMIT);
+            if size > limit {
+                return Err(IgnoreError::TooLarge { path: Self::FILE_NAME.to_owned(), size, limit });
+            }
+            add_lines(&mut patterns, "", text)?;
+        }
+        Ok(Self { patterns })
+    }
+
     /// The rules of a source that brings no `.sourceignore`: version control's files, and `spec_ignore` or else the
     /// default patterns.
     ///

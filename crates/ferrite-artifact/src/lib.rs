@@ -34,7 +34,7 @@ mod serve;
 mod store;
 mod unpack;
 
-pub use archive::{ArchiveError, Bounds, Item, ItemKind, Summary, archive};
+pub use archive::{ArchiveError, Bounds, Item, ItemKind, Summary, archive, archive_streams};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use fetch::{FetchError, FetchOptions, Fetcher, Hosts};
 pub use ignore::{IgnoreError, Rules};

@@ -119,6 +119,7 @@ impl Args {
                 chart_file_bytes: helm_chart_file_max_size,
             },
             ssh_algorithms: SshAlgorithms { kex: ssh_kex_algos, host_key: ssh_hostkey_algos },
+            storage_emulator: environment.get("STORAGE_EMULATOR_HOST").cloned(),
         }
     }
 }

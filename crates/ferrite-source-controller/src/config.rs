@@ -31,6 +31,8 @@ pub struct Config {
     pub helm: HelmLimits,
     /// What is offered to SSH servers instead of the defaults.
     pub ssh_algorithms: SshAlgorithms,
+    /// A server that stands in for Google Cloud Storage, `host:port`; asked without credentials.
+    pub storage_emulator: Option<String>,
 }
 
 /// Bounds on what Helm repositories may send, in bytes.
@@ -67,6 +69,7 @@ impl Config {
             requeue_dependency: REQUEUE_DEPENDENCY,
             helm: HelmLimits::default(),
             ssh_algorithms: SshAlgorithms::default(),
+            storage_emulator: None,
         }
     }
 

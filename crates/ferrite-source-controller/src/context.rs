@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) requeue_dependency: Duration,
     pub(crate) helm: HelmLimits,
     pub(crate) ssh_algorithms: SshAlgorithms,
+    /// A server that stands in for Google Cloud Storage.
+    pub(crate) storage_emulator: Option<String>,
     /// `http://host[:port]`, the beginning of every artifact URL.
     advertised: String,
     clients: Mutex<HashMap<RemoteKey, (Client, Instant)>>,
@@ -68,6 +70,7 @@ impl Context {
             requeue_dependency: config.requeue_dependency,
             helm: config.helm,
             ssh_algorithms: config.ssh_algorithms.clone(),
+            storage_emulator: config.storage_emulator.clone(),
             advertised,
             clients: Mutex::default(),
             indexes: Mutex::default(),

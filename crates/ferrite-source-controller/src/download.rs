@@ -117,6 +117,11 @@ impl Access {
 
     /// An HTTP client that trusts and presents what this says; credentials come with each request.
     pub(crate) fn client(&self) -> Result<reqwest::Client, DownloadError> {
+        self.builder()?.build().map_err(|_| DownloadError::Setting { what: "TLS settings" })
+    }
+
+    /// As [`Access::client`], for further settings.
+    pub(crate) fn builder(&self) -> Result<reqwest::ClientBuilder, DownloadError> {
         // Fails when a provider is installed already, which is just as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut builder = reqwest::Client::builder()
@@ -150,7 +155,7 @@ impl Access {
         if self.insecure {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
-        builder.build().map_err(|_| DownloadError::Setting { what: "TLS settings" })
+        Ok(builder)
     }
 
     fn may_know(&self, url: &Url) -> bool {

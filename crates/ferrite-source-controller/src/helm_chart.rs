@@ -1,4 +1,5 @@
-//! HelmChart: finds a version of a chart in a Helm repository, a registry or a Git repository, and stores its archive.
+//! HelmChart: finds a version of a chart in a Helm repository, a registry, a Git repository or a
+//! bucket, and stores its archive.
 //!
 //! ```text
 //! observe: is the artifact still stored? the source's index, tags or files, and which version is meant
@@ -7,7 +8,7 @@
 //! report:  conditions FetchFailed, BuildFailed, StorageOperationFailed, ArtifactOutdated, ArtifactInStorage, Ready, …
 //! ```
 //!
-//! Watched: HelmCharts, and HelmRepositories and GitRepositories for new artifacts. Charts in buckets, verification and
+//! Watched: HelmCharts, and HelmRepositories, GitRepositories and Buckets for new artifacts. Verification and
 //! dependencies in other repositories are not supported yet: a message names what is missing.
 
 mod act;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use ferrite_api::{
     Artifact, metadata,
-    source::{ChartSourceKind, GitRepository, HelmChart, HelmRepository},
+    source::{Bucket, ChartSourceKind, GitRepository, HelmChart, HelmRepository},
 };
 use ferrite_runtime::{
     Change, Controller, Event, ObjectKey, Progress, Reconcile, Report, Runtime, StatusOf, Store, Trigger,
@@ -77,7 +78,13 @@ pub(crate) fn watch_sources(controller: &mut Controller<HelmCharts>, runtime: &R
         followers(ChartSourceKind::GitRepository, &ObjectKey::of(new.as_ref()), artifact, charts)
     };
     let _store = controller.watch(runtime.api::<HelmRepository>(), runtime.watch_config(), helm);
+    let bucket = |change: &Change<Bucket>, charts: &Store<HelmChart>| {
+        let Change::Applied { new, .. } = change else { return Vec::new() };
+        let artifact = new.status.as_ref().and_then(|status| status.artifact.as_ref());
+        followers(ChartSourceKind::Bucket, &ObjectKey::of(new.as_ref()), artifact, charts)
+    };
     let _store = controller.watch(runtime.api::<GitRepository>(), runtime.watch_config(), git);
+    let _store = controller.watch(runtime.api::<Bucket>(), runtime.watch_config(), bucket);
 }
 
 /// The charts of a source that have not seen its artifact yet.

@@ -21,9 +21,9 @@
 //! **Invariants.** An artifact is visible whole or not at all. Nothing is fetched when neither the remote nor the spec
 //! moved, and nothing is fetched again after a restart that kept the storage. A spec that asks for what is not
 //! supported yet stalls with a condition that says so; it is never fetched differently than asked.
-//! It deliberately reconciles no Bucket yet.
 
 mod args;
+pub mod bucket;
 mod config;
 mod context;
 mod credentials;
@@ -46,6 +46,7 @@ use ferrite_artifact::{Algorithm, DiskStore};
 use ferrite_runtime::{Controller, Handle, Runtime, serve};
 
 pub use args::{Args, FEATURE_GATES};
+use bucket::Buckets;
 pub use config::{Config, HelmLimits};
 use context::Context;
 use git_repository::GitRepositories;
@@ -99,13 +100,15 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
     let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
     let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(Arc::clone(&context)));
     helm_chart::watch_sources(&mut charts, &runtime);
-    let oci = Controller::new(&runtime, Handle::new(&runtime), OciRepositories::new(context));
+    let oci = Controller::new(&runtime, Handle::new(&runtime), OciRepositories::new(Arc::clone(&context)));
+    let buckets = Controller::new(&runtime, Handle::new(&runtime), Buckets::new(context));
     let workers = config.concurrent;
     tokio::join!(
         git.concurrent(workers).run(),
         helm.concurrent(workers).run(),
         charts.concurrent(workers).run(),
-        oci.concurrent(workers).run()
+        oci.concurrent(workers).run(),
+        buckets.concurrent(workers).run()
     );
     server.await.map_err(|_| Error::Interrupted)
 }

@@ -53,6 +53,11 @@ impl World {
 
     /// A process's surroundings over this storage.
     pub(crate) fn context(&self, advertised: &str) -> Arc<Context> {
+        self.context_with(advertised, &Config::new(self.storage.path()))
+    }
+
+    /// As [`World::context`], of a process with these settings.
+    pub(crate) fn context_with(&self, advertised: &str, config: &Config) -> Arc<Context> {
         let mut runtime = Runtime::new("source-controller", client(&self.objects), CancellationToken::new());
         let seconds = Arc::clone(&self.seconds);
         // Retention compares with the times of files, so time passes from the machine's now; what is shown is fixed.
@@ -63,8 +68,7 @@ impl World {
             passed => start + jiff::SignedDuration::from_secs(passed),
         });
         let store = DiskStore::open(self.storage.path(), Algorithm::Sha256).unwrap();
-        let config = Config::new(self.storage.path());
-        Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised.to_owned()))
+        Arc::new(Context::new(&runtime, config, Arc::new(store), advertised.to_owned()))
     }
 
     /// Moves the clock.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use ferrite_apiserver::{ApiServer, Running};
 use ferrite_runtime::{CancellationToken, Runtime};
-use ferrite_testkit::GitServer;
+use ferrite_testkit::{GitServer, S3Server};
 use kube::api::{Api, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
@@ -25,6 +25,7 @@ pub(crate) struct Cluster {
     /// Makes the namespaces of two runs on one cluster differ.
     pub(crate) run_id: String,
     pub(crate) git: GitServer,
+    pub(crate) s3: S3Server,
     /// Where webhooks are taken.
     pub(crate) webhooks: SocketAddr,
     resources: Mutex<HashMap<String, (ApiResource, ApiCapabilities)>>,
@@ -48,6 +49,8 @@ fn start() -> Result<Cluster> {
     let (client, embedded) = runtime.block_on(connect())?;
     let storage = tempfile::tempdir()?;
     let git = runtime.block_on(GitServer::start())?;
+    let s3 = runtime.block_on(S3Server::start())?;
+    s3.allow("e2e", "canary-s3");
     let webhooks = runtime.block_on(start_controllers(&client, storage.path(), embedded.is_none()))?;
     let nanos = jiff::Timestamp::now().as_nanosecond();
     Ok(Cluster {
@@ -55,6 +58,7 @@ fn start() -> Result<Cluster> {
         runtime,
         run_id: format!("{:x}", nanos & 0xff_ffff),
         git,
+        s3,
         webhooks,
         resources: Mutex::default(),
         _embedded: embedded,

@@ -84,6 +84,12 @@ impl Env {
         Repository(self.cluster.git.private_repository(&name, user, password, files).expect("a repository"))
     }
 
+    /// The S3 server of all tests; the keys are `e2e` and `canary-s3`. Name buckets after the namespace.
+    #[must_use]
+    pub const fn s3(&self) -> &ferrite_testkit::S3Server {
+        &self.cluster.s3
+    }
+
     /// Applies `object` as a user would with `kubectl apply --server-side`, into the test's namespace.
     ///
     /// # Panics
@@ -296,7 +302,7 @@ impl Env {
 
     async fn print(&self) {
         eprintln!("--- namespace {} ---", self.namespace);
-        for kind in ["GitRepository", "Kustomization", "Receiver", "Event.v1"] {
+        for kind in ["GitRepository", "Bucket", "Kustomization", "Receiver", "Event.v1"] {
             let Ok(list) = self.api(kind, None).await.list(&ListParams::default()).await else { continue };
             for object in list.items {
                 eprintln!("{}", pretty(&plain(&object)));
@@ -305,7 +311,7 @@ impl Env {
     }
 
     async fn remove(&self) {
-        for kind in ["Kustomization", "GitRepository"] {
+        for kind in ["Kustomization", "GitRepository", "Bucket"] {
             let api = self.api(kind, None).await;
             let _best_effort = api.delete_collection(&Default::default(), &ListParams::default()).await;
         }

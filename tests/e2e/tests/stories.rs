@@ -2,6 +2,8 @@
 
 #[path = "stories/bad_input.rs"]
 mod bad_input;
+#[path = "stories/bucket.rs"]
+mod bucket;
 #[path = "stories/dependencies.rs"]
 mod dependencies;
 #[path = "stories/drift.rs"]

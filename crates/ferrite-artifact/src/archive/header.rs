@@ -1,8 +1,10 @@
 //! Tar headers as Go's `archive/tar` writes them: USTAR where the name fits, else PAX.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 const BLOCK: usize = 512;
+/// Bytes copied at once.
+const PIECE: usize = 16 << 10;
 const DIRECTORY_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o600;
 const EXECUTABLE_MODE: u32 = 0o700;
@@ -20,10 +22,27 @@ impl<W: Write> Writer<W> {
         self.entry(name, b'5', DIRECTORY_MODE, 0)
     }
 
-    pub(super) fn file(&mut self, name: &str, executable: bool, bytes: &[u8]) -> io::Result<()> {
+    /// Copies exactly `size` of `bytes`.
+    pub(super) fn file(
+        &mut self,
+        name: &str,
+        executable: bool,
+        size: u64,
+        mut bytes: impl Read,
+    ) -> Result<(), Failure> {
         let mode = if executable { EXECUTABLE_MODE } else { FILE_MODE };
-        self.entry(name, b'0', mode, bytes.len() as u64)?;
-        self.padded(bytes)
+        self.entry(name, b'0', mode, size).map_err(Failure::Write)?;
+        let (mut piece, mut left) = ([0; PIECE], size);
+        while left > 0 {
+            let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+            let read = bytes.read(piece.get_mut(..most).unwrap_or_default()).map_err(Failure::Read)?;
+            if read == 0 {
+                return Err(Failure::Read(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.0.write_all(piece.get(..read).unwrap_or_default()).map_err(Failure::Write)?;
+            left -= read as u64;
+        }
+        self.padding(size).map_err(Failure::Write)
     }
 
     /// Two empty blocks end an archive.
@@ -49,9 +68,22 @@ impl<W: Write> Writer<W> {
 
     fn padded(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)?;
-        let padding = bytes.len().next_multiple_of(BLOCK) - bytes.len();
+        self.padding(bytes.len() as u64)
+    }
+
+    /// Fills up the block that `size` bytes end in.
+    fn padding(&mut self, size: u64) -> io::Result<()> {
+        let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
+        let padding = if over == 0 { 0 } else { BLOCK - over };
         self.0.write_all([0; BLOCK].get(..padding).unwrap_or_default())
     }
+}
+
+/// Which side of a copy failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Read(io::Error),
+    Write(io::Error),
 }
 
 /// The two fields of a USTAR name; `None` when it needs PAX. The prefix is split off at the last slash that lets both

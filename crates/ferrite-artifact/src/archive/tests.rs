@@ -125,3 +125,11 @@ fn what_is_packed_unpacks_to_the_same() {
     let files: Vec<_> = tree.files().collect();
     assert_eq!(files, [(long.as_str(), &b"1"[..], false), ("x", b"3", true), ("ünï/cödé", b"2", false)]);
 }
+
+#[test]
+fn a_file_that_shrinks_while_it_is_archived_is_an_error() {
+    let items = vec![Item { path: "a".to_owned(), kind: ItemKind::File { executable: false }, content: () }];
+    let open = |(): &()| Ok::<_, std::io::Error>((9, &b"12345678"[..]));
+    let error = archive_streams(items, &Rules::none(), Bounds::default(), open, &mut Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read 'a' of the source");
+}

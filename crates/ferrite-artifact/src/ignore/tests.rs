@@ -103,3 +103,10 @@ proptest::proptest! {
         let _either = rules.excludes(&path, directory);
     }
 }
+
+#[test]
+fn a_bucket_s_rules_are_only_its_own() {
+    let rules = Rules::only(["*.md\n", "!keep.md"]).unwrap();
+    let excluded = ["a.md", "keep.md", ".git/config", "logo.png"].map(|path| rules.excludes(path, false));
+    assert_eq!(excluded, [true, false, false, false]);
+}

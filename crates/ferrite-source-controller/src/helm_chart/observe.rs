@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrite_api::{
     Artifact, Reason,
-    source::{ChartSourceKind, GitRepository, HelmChart, HelmRepository},
+    source::{Bucket, ChartSourceKind, GitRepository, HelmChart, HelmRepository},
 };
 use ferrite_artifact::{Digest, Health, Limits, unpack};
 use ferrite_helm::Chart;
@@ -93,8 +93,17 @@ pub(super) fn artifact_of(chart: &HelmChart) -> Option<&Artifact> {
 async fn find(context: &Context, chart: &HelmChart, step: &Progress) -> Result<Found, Error> {
     supported(chart)?;
     match chart.spec.source_ref.kind {
-        ChartSourceKind::GitRepository => in_repository(context, chart).await,
-        ChartSourceKind::HelmRepository | ChartSourceKind::Bucket => {
+        ChartSourceKind::GitRepository => {
+            let repository: GitRepository = source(context, chart).await?;
+            let artifact = repository.status.as_ref().and_then(|status| status.artifact.clone());
+            in_files(context, chart, repository, artifact).await
+        }
+        ChartSourceKind::Bucket => {
+            let bucket: Bucket = source(context, chart).await?;
+            let artifact = bucket.status.as_ref().and_then(|status| status.artifact.clone());
+            in_files(context, chart, bucket, artifact).await
+        }
+        ChartSourceKind::HelmRepository => {
             let name = &chart.spec.chart;
             if !is_name(name) {
                 return Err(Error::Name { name: name.chars().take(256).collect() });
@@ -171,15 +180,21 @@ async fn in_registry(
     Ok(Found { name, version, place: Place::Registry(Arc::new(registry), digest), source_revision })
 }
 
-/// A chart in the files of a GitRepository.
-async fn in_repository(context: &Context, chart: &HelmChart) -> Result<Found, Error> {
-    let repository: GitRepository = source(context, chart).await?;
-    let artifact = repository.status.as_ref().and_then(|status| status.artifact.clone());
-    let artifact = stored_artifact(context, &repository, artifact).await?;
+/// A chart in the files of a GitRepository or a Bucket.
+async fn in_files<K>(
+    context: &Context,
+    chart: &HelmChart,
+    source: K,
+    artifact: Option<Artifact>,
+) -> Result<Found, Error>
+where
+    K: kube::Resource<DynamicType = ()> + Send + Sync + 'static,
+{
+    let artifact = stored_artifact(context, &source, artifact).await?;
     let (path, place) = (chart.spec.chart.clone(), artifact.path.clone());
     let loaded = context.blocking(move |store| {
         let file = store.open(&place).map_err(|error| Error::Stat(Arc::new(error)))?;
-        let file = file.ok_or_else(|| missing(&repository))?;
+        let file = file.ok_or_else(|| missing(&source))?;
         let tree = unpack(file, &Limits::default()).map_err(Error::SourceFiles)?;
         let chart = package::load(&tree, &path)?;
         Ok::<_, Error>(Loaded { chart, tree })
@@ -197,10 +212,6 @@ async fn in_repository(context: &Context, chart: &HelmChart) -> Result<Found, Er
 fn supported(chart: &HelmChart) -> Result<(), Error> {
     let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
     let spec = &chart.spec;
-    if spec.source_ref.kind == ChartSourceKind::Bucket {
-        let help = "publish it to a Helm repository";
-        return refuse("a chart in a Bucket", help, Reason::UnsupportedSourceKind);
-    }
     if spec.verify.is_some() {
         let help = "nothing is fetched unverified; remove spec.verify to fetch without it";
         return refuse("spec.verify", help, Reason::ChartVerificationError);

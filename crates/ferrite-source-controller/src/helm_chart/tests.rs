@@ -147,9 +147,6 @@ async fn what_no_index_can_give_stalls_until_the_index_changes() {
         failed(&after, "InvalidChartReference", message);
         assert_eq!(after.report.requeue, Requeue::Never);
     }
-    let after =
-        charts.reconcile(&charts.chart(&json!({"sourceRef": {"kind": "Bucket", "name": "app"}}))).await;
-    failed(&after, "UnsupportedSourceKind", "a chart in a Bucket is not supported by this controller yet");
     let after = charts.reconcile(&charts.chart(&json!({"verify": {"provider": "cosign"}}))).await;
     failed(&after, "ChartVerificationError", "spec.verify is not supported by this controller yet");
     let after = charts.reconcile(&charts.chart(&json!({"valuesFiles": ["values-none.yaml"]}))).await;
@@ -222,26 +219,32 @@ impl Charts {
 
     /// Stores an artifact of a GitRepository `app` and puts the object beside it.
     fn commit(&self, hash: &str, files: &[(&str, &str)]) {
+        let spec = json!({"url": "https://git.test/app", "interval": "1h"});
+        self.store_source("GitRepository", "gitrepositories/app", &format!("main@sha1:{hash}"), &spec, files);
+    }
+
+    fn store_source(&self, kind: &str, path: &str, revision: &str, spec: &Value, files: &[(&str, &str)]) {
         use ferrite_artifact::ObjectDirectory;
         let items = files.iter().map(|(path, content)| Item {
             path: (*path).to_owned(),
             kind: ItemKind::File { executable: false },
             content: (*content).to_owned(),
         });
-        let directory = ObjectDirectory::new("GitRepository", "default", "app").unwrap();
+        let directory = ObjectDirectory::new(kind, "default", "app").unwrap();
         let store = &self.charts.context.store;
-        let mut pending = store.create(&directory, &format!("{hash}.tar.gz")).unwrap();
+        let name = revision.rsplit(':').next().unwrap();
+        let mut pending = store.create(&directory, &format!("{name}.tar.gz")).unwrap();
         let read = |content: &String| Ok::<_, io::Error>(content.clone().into_bytes());
         archive(items.collect(), &Rules::none(), Bounds::default(), read, &mut pending).unwrap();
         let stored = pending.commit().unwrap();
         let object = json!({
-            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": kind,
             "metadata": {"name": "app", "namespace": "default"},
-            "spec": {"url": "https://git.test/app", "interval": "1h"},
+            "spec": spec,
             "status": {"artifact": {"path": stored.path, "url": "http://storage.test/x", "digest": stored.digest.to_string(),
-                "revision": format!("main@sha1:{hash}"), "lastUpdateTime": "2026-01-01T00:00:00Z"}},
+                "revision": revision, "lastUpdateTime": "2026-01-01T00:00:00Z"}},
         });
-        self.world.put("gitrepositories/app", object);
+        self.world.put(path, object);
     }
 }
 
@@ -303,6 +306,20 @@ async fn a_chart_in_a_git_repository_is_packaged() {
         shown.starts_with("True ValuesFilesError values files merge error: '../../etc/passwd'"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn a_chart_in_a_bucket_is_packaged() {
+    let charts = Charts::new().await;
+    let files =
+        [("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\n"), ("web/values.yaml", "a: 1\n")];
+    let (revision, hex) = (format!("sha256:{}", "cd".repeat(32)), "cdcdcdcdcdcd");
+    let spec = json!({"bucketName": "charts", "endpoint": "minio", "interval": "1h"});
+    charts.store_source("Bucket", "buckets/app", &revision, &spec, &files);
+    let spec = json!({"chart": "web", "sourceRef": {"kind": "Bucket", "name": "app"}, "reconcileStrategy": "Revision"});
+    let first = charts.reconcile(&charts.chart(&spec)).await;
+    assert_eq!(first.report.status.artifact.as_ref().unwrap().revision, format!("0.1.0+{hex}"));
+    assert_eq!(first.report.status.observed_source_artifact_revision.as_ref(), Some(&revision));
 }
 
 #[tokio::test]
