@@ -201,7 +201,8 @@ fn inherit(made: &mut Resource, old: &Resource, merge: bool) {
         let Some(olds) = old.node.get(field).and_then(Node::as_map) else { continue };
         let mut merged = Node::map();
         for (key, value) in &olds.entries {
-            merged.set(&key.text, Node::string(value.text().unwrap_or_default()));
+            let text = value.text().filter(|_| !value.is_null());
+            merged.set(&key.text, Node::string(text.unwrap_or_default()));
         }
         for (key, value) in
             made.node.get(field).and_then(Node::as_map).into_iter().flat_map(|m| m.entries.iter())
@@ -361,7 +362,8 @@ impl<'a> Target<'a> {
 
     fn component(&self, entry: &str, into: &mut Accumulator) -> Result<()> {
         let root = self.root.enter(entry)?;
-        self.child(root, entry, true)?.accumulate(into)
+        self.child(root, entry, true)?.accumulate(into)?;
+        into.check_unique().map_err(|error| error.context(format!("recursed merging from path '{entry}'")))
     }
 
     fn child(&self, root: Root<'a>, entry: &str, component: bool) -> Result<Self> {

@@ -58,24 +58,14 @@ fn operation(item: Value, at: Position) -> Result<Operation, Fault> {
 pub(crate) fn through_floats(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(float) = number.as_f64() {
-                *number = float_number(float);
+            if let Some(float) = number.as_f64().and_then(Number::from_f64) {
+                *number = float;
             }
         }
         Value::Array(items) => items.iter_mut().for_each(through_floats),
         Value::Object(map) => map.values_mut().for_each(through_floats),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
-}
-
-fn float_number(float: f64) -> Number {
-    if float.fract() == 0.0 && float.abs() < 9.0e18 {
-        return Number::from(float as i64);
-    }
-    if float.fract() == 0.0 && float > 0.0 && float < 1.8e19 {
-        return Number::from(float as u64);
-    }
-    Number::from_f64(float).unwrap_or_else(|| Number::from(0))
 }
 
 /// A pointer has no more parts than this, which bounds how deep patches can nest a document.

@@ -5,7 +5,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 
-use ferrite_yaml::{Data, Dialect, Error, Map, Node, Resolved, Style, Tag};
+use ferrite_yaml::{Data, Dialect, Error, Map, Node, Resolved, Style, Tag, resolve};
 
 use crate::schema::Schema;
 
@@ -85,6 +85,29 @@ fn merge_scalars(dest: Option<Node>, patch: Option<&Node>) -> Option<Node> {
     }
 }
 
+/// Merging sets every field again, and upstream's setter puts plain strings in quotes that YAML 1.1 would read as
+/// something else. What overwrites such a field later stays a string.
+fn quoted(mut value: Node) -> Node {
+    let Data::Scalar(text) = &value.data else { return value };
+    if value.style != Style::Plain || text.is_empty() || text.contains('\n') {
+        return value;
+    }
+    let other = resolve(text, Dialect::Yaml11) != Resolved::Str;
+    let made = value.position.line == 0;
+    let string = match value.tag {
+        // What was made here has no type of its own.
+        Tag::None => made || explicit_tag(&value) == Tag::Str,
+        // A tag in the source is a style of its own.
+        Tag::Str => made,
+        _ => false,
+    };
+    if other && string {
+        value.style = Style::Double;
+        value.tag = Tag::None;
+    }
+    value
+}
+
 /// The type a scalar has now, to keep it when the quotes change.
 pub(crate) fn explicit_tag(node: &Node) -> Tag {
     if node.tag != Tag::None {
@@ -129,6 +152,7 @@ fn merge_maps(dest: Option<Node>, patch: Option<&Node>, schema: Schema<'_>) -> R
         let theirs = at.and_then(|at| theirs.entries.get(at));
         let schema = schema.field_at(&key.text, [Some(&key), theirs.map(|(key, _)| key)]);
         if let Some(value) = merge(Some(value), theirs.map(|(_, value)| value), schema)? {
+            let value = if theirs.is_none() { quoted(value) } else { value };
             merged.entries.push((key, value));
         }
     }
@@ -138,7 +162,7 @@ fn merge_maps(dest: Option<Node>, patch: Option<&Node>, schema: Schema<'_>) -> R
         }
         let schema = schema.field_at(&key.text, [None, Some(key)]);
         if let Some(value) = merge(None, Some(value), schema)? {
-            merged.entries.push((key.clone(), value));
+            merged.entries.push((key.clone(), quoted(value)));
         }
     }
     *own = merged;
@@ -150,7 +174,7 @@ fn settle_beside_nothing(mut node: Node, schema: Schema<'_>) -> Result<Node, Err
     if let Data::Map(map) = &mut node.data {
         for (key, value) in std::mem::take(&mut map.entries) {
             if let Some(value) = merge(Some(value), None, schema.field(&key.text))? {
-                map.entries.push((key, value));
+                map.entries.push((key, quoted(value)));
             }
         }
     }
@@ -176,7 +200,7 @@ pub(super) fn settle(mut node: Node, schema: Schema<'_>) -> Result<Option<Node>,
     if let Data::Map(map) = &mut node.data {
         for (key, value) in std::mem::take(&mut map.entries) {
             if let Some(value) = settle(value, schema.field(&key.text))? {
-                map.entries.push((key, value));
+                map.entries.push((key, quoted(value)));
             }
         }
     }

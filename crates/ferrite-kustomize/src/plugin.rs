@@ -239,7 +239,9 @@ fn configure(resource: &Resource, root: &Root<'_>) -> Result<Vec<Transformer>> {
             steps::json_patch(&args, root, &file(resource)).map(|step| vec![Transformer::Json6902(step)])
         }
         "NamespaceTransformer" => one(Transformer::Namespace(namespace(read(resource)?)?)),
-        "PrefixTransformer" | "SuffixTransformer" | "PrefixSuffixTransformer" => affixes(read(resource)?),
+        kind @ ("PrefixTransformer" | "SuffixTransformer" | "PrefixSuffixTransformer") => {
+            affixes(read(resource)?, kind)
+        }
         "LabelTransformer" | "AnnotationsTransformer" => {
             let args: PairsArgs = read(resource)?;
             let labels = resource.gvk.kind == "LabelTransformer";
@@ -268,13 +270,17 @@ fn configure(resource: &Resource, root: &Root<'_>) -> Result<Vec<Transformer>> {
     }
 }
 
-fn affixes(args: Affix) -> Result<Vec<Transformer>> {
+fn affixes(args: Affix, kind: &str) -> Result<Vec<Transformer>> {
     let Some(found) = args.specs else { return Err(Error::invalid("fieldSpecs is not expected to be nil")) };
     let specs = specs(found);
-    Ok(vec![
-        Transformer::Prefix { prefix: args.prefix, specs: specs.clone() },
-        Transformer::Suffix { suffix: args.suffix, specs },
-    ])
+    let mut found = Vec::new();
+    if kind != "SuffixTransformer" {
+        found.push(Transformer::Prefix { prefix: args.prefix, specs: specs.clone() });
+    }
+    if kind != "PrefixTransformer" {
+        found.push(Transformer::Suffix { suffix: args.suffix, specs });
+    }
+    Ok(found)
 }
 
 fn namespace(args: NamespaceArgs) -> Result<NamespaceStep> {

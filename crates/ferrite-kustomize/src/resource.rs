@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferrite_yaml::{Data, Dialect, Node, Resolved, Style, Tag, resolve};
+use ferrite_yaml::{Data, Dialect, Node, Position, Resolved, Style, Tag, resolve};
 
 use crate::id::{CLUSTER, Gvk, Id, effective, split_api_version};
 use crate::origin::Origin;
@@ -243,6 +243,15 @@ impl Resource {
         }
     }
 
+    /// Makes every annotation a string, as upstream does when it notes a transformer among them.
+    pub(crate) fn stringify_annotations(&mut self) {
+        let annotations = self.node.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+        let Some(map) = annotations.and_then(Node::as_map_mut) else { return };
+        for (_, value) in &mut map.entries {
+            *value = string_node(value.text().unwrap_or_default());
+        }
+    }
+
     /// The mapping at `metadata.<field>`, made when missing.
     pub(crate) fn metadata_map(&mut self, field: &str) -> Option<&mut Node> {
         child_map(child_map(&mut self.node, "metadata")?, field)
@@ -339,6 +348,10 @@ pub(crate) fn set_text(node: &mut Node, text: &str, tag: Tag) {
     node.data = Data::Scalar(text.to_owned());
     node.style = style;
     node.tag = if style == Style::Plain { tag } else { Tag::None };
+    if style == Style::Plain && tag == Tag::None {
+        // Without a type of its own, as a field that was just made: what is put there next decides anew.
+        node.position = Position::default();
+    }
 }
 
 /// True for the effective namespace of cluster-scoped objects.

@@ -152,6 +152,9 @@ pub(crate) fn patch(args: &PatchArgs, root: &Root<'_>, file: &str) -> Result<Pat
         for patch in patches {
             patch.book.allow_name_change |= allowed("allowNameChange");
             patch.book.allow_kind_change |= allowed("allowKindChange");
+            if patch.book.allow_name_change || patch.book.allow_kind_change {
+                patch.stringify_annotations();
+            }
         }
     }
     let target = args.target.as_ref().map(Selector::new).transpose()?;

@@ -66,6 +66,9 @@ impl Step {
         self.transformer.run(list, types)?;
         list.retain_mut(|resource| {
             resource.refresh(types);
+            if self.origin.is_some() {
+                resource.stringify_annotations();
+            }
             match (&self.origin, &resource.book.origin) {
                 (Some(origin), Some(_)) => resource.book.transformations.push(origin.clone()),
                 // Nothing is known of it: the transformer made it.

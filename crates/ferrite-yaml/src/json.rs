@@ -112,16 +112,20 @@ fn float(value: f64, node: &Node) -> Result<Value, Error> {
         );
         return Err(Error::new(node.position, message));
     }
-    // Go's JSON prints whole floats below 1e21 without a point, so they come back as integers where they fit.
-    if value.fract() == 0.0 {
-        if value.abs() < 9.2e18 {
-            return Ok(Value::Number((value as i64).into()));
-        }
-        if value > 0.0 && value < 1.844e19 {
-            return Ok(Value::Number((value as u64).into()));
+    Ok(json_number(value).map_or(Value::Null, Value::Number))
+}
+
+/// A float as it comes back from Go's JSON: whole ones below 1e21 are written without a point, as few digits as
+/// identify them and then noughts, and are integers where they fit. `None` for infinities and what is no number.
+fn json_number(value: f64) -> Option<Number> {
+    if value.fract() == 0.0 && value.abs() < 1e21 {
+        let digits = value.to_string();
+        let whole = digits.parse::<i64>().map(Number::from);
+        if let Ok(whole) = whole.or_else(|_| digits.parse::<u64>().map(Number::from)) {
+            return Some(whole);
         }
     }
-    Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    Number::from_f64(value)
 }
 
 /// A folded text after it was written folded by go-yaml v3 and read again: lines that are indented more gain an
@@ -203,13 +207,12 @@ pub fn from_json(value: &Value) -> Node {
         Value::Null => Node::null(),
         Value::Bool(value) => Node { tag: Tag::Bool, ..Node::plain(value.to_string()) },
         Value::Number(number) if number.is_f64() => {
-            Node { tag: Tag::Float, ..Node::plain(crate::write::number_text(number)) }
+            let text = crate::write::number_text(number);
+            let whole = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            Node { tag: if whole { Tag::Int } else { Tag::Float }, ..Node::plain(text) }
         }
         Value::Number(number) => Node { tag: Tag::Int, ..Node::plain(number.to_string()) },
-        Value::String(text) if crate::write::reads_as_other(text) => {
-            Node { style: Style::Double, ..Node::plain(text.clone()) }
-        }
-        Value::String(text) => Node::string(text.clone()),
+        Value::String(text) => string(text),
         Value::Array(items) => Node::seq(items.iter().map(from_json).collect()),
         Value::Object(object) => {
             let mut map = crate::Map::default();
@@ -220,6 +223,23 @@ pub fn from_json(value: &Value) -> Node {
             Data::Map(map).into()
         }
     }
+}
+
+/// A string in the style that go-yaml v3 writes it in.
+fn string(text: &str) -> Node {
+    let allowed = crate::scalar::analyze(text, true);
+    let style = if crate::write::reads_as_other(text) {
+        Style::Double
+    } else if text.contains('\n') {
+        if allowed.block { Style::Literal } else { Style::Double }
+    } else if allowed.plain {
+        return Node::string(text);
+    } else if allowed.single {
+        Style::Single
+    } else {
+        Style::Double
+    };
+    Node { style, ..Node::plain(text) }
 }
 
 /// JSON as Go's `encoding/json` writes it: compact, keys sorted bytewise, HTML characters escaped.
