@@ -4,6 +4,7 @@
 //! Remote ─▶ Client ── ls_refs ──▶ [Ref]
 //!             │ └──── resolve ──▶ Head (name, commit, revision string)
 //!             └────── fetch(Head) ▶ Snapshot ── files ──▶ (path, kind, bytes), no work tree
+//!                                      └───── signed_commit, signed_tag ──▶ signature::verify
 //!
 //! Repository (init, commit, tag) ─▶ serve::Repositories ─▶ smart HTTP, protocol v0 and v2
 //! ```
@@ -43,6 +44,7 @@ mod reference;
 mod remote;
 mod repository;
 pub mod serve;
+pub mod signature;
 mod snapshot;
 mod ssh;
 

@@ -80,6 +80,9 @@ impl Store {
     }
 }
 
+/// Tags of tags followed.
+const MAX_TAGS_WITHIN: usize = 16;
+
 /// Reads objects.
 pub(crate) struct Objects {
     pub(crate) handle: gix::odb::Handle,
@@ -132,6 +135,17 @@ impl Objects {
             .find_tag(&id, &mut buffer)
             .map_err(|e| Error::objects(format!("read tag {id}"), e))?;
         Ok(tag.target())
+    }
+
+    /// What a tag, or a tag of a tag, leads to in the end.
+    pub(crate) fn peel(&self, mut id: ObjectId) -> Result<ObjectId, Error> {
+        for _ in 0..MAX_TAGS_WITHIN {
+            if self.kind(id)? != gix::objs::Kind::Tag {
+                break;
+            }
+            id = self.tag_target(id)?;
+        }
+        Ok(id)
     }
 
     /// The tree of a commit and its parents.

@@ -179,7 +179,9 @@ impl fmt::Display for Head {
 /// (`v1.0.0` and `1.0.0`), of which the newest commit is meant; none when nothing fits.
 pub(crate) fn choose(wanted: Wanted<'_>, refs: &[Ref]) -> Result<Vec<Head>, Error> {
     let find = |full: &str| refs.iter().find(|r| r.name == full);
-    let one = |name: &str, full: &str| find(full).map(|found| Head::of(name, found)).into_iter().collect();
+    let one = |name: &str, full: &str| -> Vec<Head> {
+        find(full).map(|found| Head::of(name, found)).into_iter().collect()
+    };
     Ok(match wanted {
         Wanted::Commit { id, branch } => vec![Head {
             name: branch.map(str::to_owned),
@@ -187,7 +189,11 @@ pub(crate) fn choose(wanted: Wanted<'_>, refs: &[Ref]) -> Result<Vec<Head>, Erro
             commit: parse_id(id)?,
             tag: None,
         }],
-        Wanted::Name(name) => one(name, name.trim_end_matches("^{}")),
+        // With the suffix the commit is meant, and not the tag that leads to it.
+        Wanted::Name(name) => match name.strip_suffix("^{}") {
+            Some(full) => one(name, full).into_iter().map(|head: Head| Head { tag: None, ..head }).collect(),
+            None => one(name, name),
+        },
         Wanted::Tag(tag) => one(tag, &format!("refs/tags/{tag}")),
         Wanted::Branch(branch) => one(branch, &format!("refs/heads/{branch}")),
         Wanted::Semver(range) => {

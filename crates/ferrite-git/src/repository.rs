@@ -163,11 +163,26 @@ impl Repository {
         author: &Person,
         changes: &[Change],
     ) -> Result<ObjectId, Error> {
+        self.commit_signed(branch, message, author, changes, |_| None)
+    }
+
+    /// As [`Repository::commit`], with the armored signature that `sign` makes of the commit.
+    ///
+    /// # Errors
+    /// As [`Repository::commit`].
+    pub fn commit_signed(
+        &self,
+        branch: &str,
+        message: &str,
+        author: &Person,
+        changes: &[Change],
+        sign: impl FnOnce(&[u8]) -> Option<String>,
+    ) -> Result<ObjectId, Error> {
         let full = full_name("refs/heads/", branch, "branch")?;
         let parent = self.tip(branch)?;
         let repository = local::open(&self.path)?;
         let tree = edit(&repository, parent, changes)?;
-        let commit = gix::objs::Commit {
+        let mut commit = gix::objs::Commit {
             tree,
             parents: parent.into_iter().collect(),
             author: author.signature(),
@@ -176,6 +191,9 @@ impl Repository {
             message: message.into(),
             extra_headers: Vec::new(),
         };
+        if let Some(signature) = sign(&serialized(&commit)?) {
+            commit.extra_headers.push(("gpgsig".into(), signature.trim_end().into()));
+        }
         let failed = |e| Error::objects(format!("write a commit to branch '{branch}'"), e);
         let id = repository.write_object(&commit).map_err(failed)?.detach();
         let previous = match parent {
@@ -221,6 +239,21 @@ impl Repository {
         message: &str,
         tagger: &Person,
     ) -> Result<ObjectId, Error> {
+        self.annotate_signed(tag, commit, message, tagger, |_| None)
+    }
+
+    /// As [`Repository::annotate`], with the armored signature that `sign` makes of the tag.
+    ///
+    /// # Errors
+    /// As [`Repository::commit`].
+    pub fn annotate_signed(
+        &self,
+        tag: &str,
+        commit: ObjectId,
+        message: &str,
+        tagger: &Person,
+        sign: impl FnOnce(&[u8]) -> Option<String>,
+    ) -> Result<ObjectId, Error> {
         let full = full_name("refs/tags/", tag, "tag")?;
         let object = gix::objs::Tag {
             target: commit,
@@ -230,10 +263,16 @@ impl Repository {
             message: message.into(),
             signature: None,
         };
+        let mut bytes = serialized(&object)?;
+        if !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
+        if let Some(signature) = sign(&bytes) {
+            bytes.extend_from_slice(signature.as_bytes());
+        }
         let repository = local::open(&self.path)?;
-        let id =
-            repository.write_object(&object).map_err(|e| Error::objects(format!("write tag '{tag}'"), e))?;
-        let id = id.detach();
+        let written = gix::objs::Write::write_buf(&repository.objects, gix::objs::Kind::Tag, &bytes);
+        let id = written.map_err(|e| Error::objects(format!("write tag '{tag}'"), e))?;
         self.set(full, id)?;
         Ok(id)
     }
@@ -245,6 +284,13 @@ impl Repository {
             .map_err(|e| Error::objects(action, e))?;
         Ok(())
     }
+}
+
+fn serialized(object: &impl gix::objs::WriteTo) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let written = object.write_to(&mut bytes);
+    written.map_err(|source| Error::Io { action: "put an object into bytes".to_owned(), source })?;
+    Ok(bytes)
 }
 
 fn full_name(prefix: &str, name: &str, kind: &'static str) -> Result<String, Error> {

@@ -5,6 +5,7 @@ use gix::objs::FindExt as _;
 use gix::objs::tree::EntryKind as Mode;
 
 use crate::objects::{Objects, Store, TreeEntry};
+use crate::signature::{self, SignedObject};
 use crate::{Error, Head, Limits, Remote};
 
 /// Who wrote or committed something, and when.
@@ -142,6 +143,13 @@ impl Snapshot {
         }
         let commit = objects.read_commit(head.commit)?;
         let tag = head.tag.map(|id| objects.read_tag(id)).transpose()?;
+        if let Some(tag) = &tag
+            && objects.peel(tag.id)? != head.commit
+        {
+            let problem =
+                format!("its list of refs says that the tag {} is another commit than it is", tag.id);
+            return Err(Error::Protocol { url: remote.shown(), problem });
+        }
         Ok(Self { store, head: head.clone(), commit, tag, limits: remote.limits, shown: remote.shown() })
     }
 
@@ -161,6 +169,27 @@ impl Snapshot {
     #[must_use]
     pub const fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
+    }
+
+    /// The commit taken apart into its signature and what is signed.
+    ///
+    /// # Errors
+    /// [`Error::Objects`] when it cannot be read any more.
+    pub fn signed_commit(&self) -> Result<SignedObject, Error> {
+        let objects = self.store.open(self.commit.id.kind())?;
+        let mut buffer = Vec::new();
+        Ok(signature::of_commit(objects.read(self.commit.id, &mut buffer)?.data))
+    }
+
+    /// The annotated tag that led here, taken apart in the same way.
+    ///
+    /// # Errors
+    /// [`Error::Objects`] when it cannot be read any more.
+    pub fn signed_tag(&self) -> Result<Option<SignedObject>, Error> {
+        let Some(tag) = &self.tag else { return Ok(None) };
+        let objects = self.store.open(tag.id.kind())?;
+        let mut buffer = Vec::new();
+        Ok(Some(signature::of_tag(objects.read(tag.id, &mut buffer)?.data)))
     }
 
     /// Every entry: parents before children, siblings in the order of their bytes.

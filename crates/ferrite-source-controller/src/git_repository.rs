@@ -3,7 +3,7 @@
 //! ```text
 //! observe: is the artifact still stored? credentials, where the reference points now, the included artifacts
 //! plan:    keep it, or fetch commit c into <dir>/<c>.tar.gz, or tell what is wrong
-//! act:     remove old artifacts, fetch one commit, archive it without what is ignored, store it
+//! act:     remove old artifacts, fetch one commit, verify its signature, archive it without what is ignored, store it
 //! report:  conditions FetchFailed, StorageOperationFailed, IncludeUnavailable, ArtifactOutdated,
 //!          ArtifactInStorage, SourceVerified, and Ready, Reconciling, Stalled
 //! ```
@@ -11,7 +11,7 @@
 //! Watched: GitRepositories. Secrets and included repositories are read when needed; their changes are found at the
 //! interval, as in Flux (`internal/controller/gitrepository_controller.go`).
 //!
-//! Signature verification, cloud and GitHub App providers, and submodules that are there are not supported yet:
+//! Cloud and GitHub App providers, and submodules that are there are not supported yet:
 //! they stall the object with a message that names the field.
 
 mod act;
@@ -20,6 +20,7 @@ mod error;
 mod observe;
 mod plan;
 mod report;
+mod verify;
 
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Done {
     pub(crate) artifact: Option<ferrite_api::Artifact>,
     /// The artifacts that were copied into it.
     pub(crate) included: Vec<ferrite_api::Artifact>,
+    /// What was verified, when something was.
+    pub(crate) verified: Option<verify::Verified>,
     /// The first line of the commit's message, when the commit was fetched.
     pub(crate) summary: Option<String>,
 }

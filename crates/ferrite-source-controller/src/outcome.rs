@@ -39,6 +39,9 @@ const FAILURES: &[ConditionType] = &[
     ConditionType::StorageOperationFailed,
 ];
 
+/// The step that shows its failure as False.
+const VERIFIED: ConditionType = ConditionType::SourceVerified;
+
 /// An error of a source's reconcile.
 pub(crate) trait SourceError: Classify + std::error::Error {
     /// The condition that shows it; `None` for what the driver ended.
@@ -75,11 +78,21 @@ pub(crate) fn fail(error: &impl SourceError, conditions: &mut Conditions, events
         return;
     };
     let (reason, message) = (error.reason(), chain(error));
-    // What comes before the failed step went well; what comes after it is not known.
-    for earlier in FAILURES.iter().take_while(|earlier| **earlier != kind) {
-        conditions.delete(earlier);
+    if kind == VERIFIED {
+        // What is verified has been fetched.
+        conditions.delete(ConditionType::FetchFailed);
+        conditions.delete(ConditionType::IncludeUnavailable);
+        conditions.set_false(kind, reason, message.clone());
+    } else {
+        // What comes before the failed step went well; what comes after it is not known.
+        for earlier in FAILURES.iter().take_while(|earlier| **earlier != kind) {
+            conditions.delete(earlier);
+        }
+        if conditions.is(VERIFIED, Truth::False) {
+            conditions.delete(VERIFIED);
+        }
+        conditions.set_true(kind, reason, message.clone());
     }
-    conditions.set_true(kind, reason, message.clone());
     match error.class() {
         Class::Stalled => {
             conditions.mark_stalled(reason, message.clone());
@@ -110,6 +123,11 @@ fn mark_retrying(conditions: &mut Conditions) {
 
 fn summarize(conditions: &mut Conditions) {
     conditions.summarize(ConditionType::Ready.as_str(), ORDER, NEGATIVE);
+    // What is not verified is not ready, whatever else there is to say.
+    let unverified = conditions.get(VERIFIED).filter(|_| conditions.is(VERIFIED, Truth::False));
+    if let Some((reason, message)) = unverified.map(|c| (c.reason.clone(), c.message.clone())) {
+        conditions.set_false(ConditionType::Ready, reason, message);
+    }
 }
 
 /// Whether the generation is dealt with: by success, or because only an edit can help.

@@ -251,6 +251,29 @@ impl TestRepository {
         Ok(())
     }
 
+    /// Commits `files` to `main`, signed with an SSH key, and returns the commit's id.
+    ///
+    /// # Errors
+    /// As [`TestRepository::commit`], and when the key cannot sign.
+    pub fn commit_signed(&self, key: &str, message: &str, files: &[(&str, &str)]) -> Result<String> {
+        let changes: Vec<_> = files.iter().map(|(path, text)| Change::write(*path, *text)).collect();
+        let mut failure = None;
+        let sign = |payload: &[u8]| ssh::ssh_signature(key, payload).map_err(|e| failure = Some(e)).ok();
+        let id = self.repository.commit_signed("main", message, &author(), &changes, sign)?;
+        failure.map_or(Ok(id.to_string()), Err)
+    }
+
+    /// Tags the head of `main` with an annotated tag, signed with an SSH key, and returns the tag's id.
+    ///
+    /// # Errors
+    /// As [`TestRepository::tag`], and when the key cannot sign.
+    pub fn signed_tag(&self, key: &str, name: &str, message: &str) -> Result<String> {
+        let mut failure = None;
+        let sign = |payload: &[u8]| ssh::ssh_signature(key, payload).map_err(|e| failure = Some(e)).ok();
+        let id = self.repository.annotate_signed(name, self.tip()?, message, &author(), sign)?;
+        failure.map_or(Ok(id.to_string()), Err)
+    }
+
     /// Points `name` to the head of `main`.
     ///
     /// # Errors

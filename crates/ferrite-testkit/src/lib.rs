@@ -42,7 +42,7 @@ pub use helm_repository::HelmRepositoryServer;
 pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
 pub use scripted::{ScriptedServer, answer};
-pub use ssh::{SshKey, new_ssh_key};
+pub use ssh::{SshKey, new_ssh_key, ssh_signature};
 pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;
 pub use webhook::{Delivery, WebhookReceiver};

@@ -36,6 +36,16 @@ pub fn new_ssh_key(kind: SshKey, passphrase: Option<&str>) -> Result<(String, St
     Ok((written(&key, passphrase)?, public))
 }
 
+/// Signs as `git commit -S` does with an SSH key; `key` is one of [`new_ssh_key`] without a passphrase.
+///
+/// # Errors
+/// When the key cannot be read or cannot sign.
+pub fn ssh_signature(key: &str, payload: &[u8]) -> Result<String> {
+    let key = PrivateKey::from_openssh(key)?;
+    let signature = key.sign("git", russh::keys::HashAlg::Sha512, payload)?;
+    Ok(signature.to_pem(LineEnding::LF)?)
+}
+
 fn generate(kind: SshKey) -> Result<PrivateKey> {
     let algorithm = match kind {
         SshKey::Ed25519 => Algorithm::Ed25519,

@@ -28,7 +28,11 @@ pub(super) async fn act(
 async fn make(context: &Context, build: Build, done: &mut Done, step: &Progress) -> Result<(), Error> {
     let revision = build.head.revision();
     announce(step, build.why, &revision);
-    let snapshot = build.client.fetch(&build.head).await?;
+    let mut snapshot = build.client.fetch(&build.head).await?;
+    if let Some(verify) = &build.verify {
+        let (same, verified) = verify.run(context, snapshot).await?;
+        (snapshot, done.verified) = (same, Some(verified));
+    }
     done.summary = Some(snapshot.commit().summary().to_owned());
     let included: Vec<Artifact> = build.included.iter().map(|one| one.artifact.clone()).collect();
     let stored = context.blocking(move |store| archive::store(store, &build, &snapshot)).await?;
@@ -59,6 +63,7 @@ fn announce(step: &Progress, why: Why, revision: &str) {
             let message = "included artifacts differ from last observed includes".to_owned();
             outdated(Reason::IncludeChange, message);
         }
+        Why::Verification => step.say_drift(format_args!("verifying revision '{revision}'")),
         Why::Configuration => step.say_drift(format_args!("building artifact: configuration changed")),
     }
 }

@@ -49,6 +49,34 @@ pub enum Error {
     /// There is no commit.
     #[error("git repository is empty")]
     Empty,
+    /// The Secret with the trusted keys cannot be read.
+    #[error("public keys secret error: {0}")]
+    PublicKeys(String),
+    /// A tag has to be signed, and no tag is referenced.
+    #[error("cannot verify tag object's signature if a tag reference is not specified")]
+    TagNotReferenced,
+    /// A tag has to be signed and is not.
+    #[error("cannot verify signature of tag '{tag}' since it is not signed")]
+    UnsignedTag {
+        /// Its name, and its id where it is an object.
+        tag: String,
+    },
+    /// No trusted key signed the tag.
+    #[error("signature verification of tag '{tag}' failed: {problem}")]
+    TagSignature {
+        /// Its name and its id.
+        tag: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No trusted key signed the commit.
+    #[error("signature verification of commit '{commit}' failed: {problem}")]
+    CommitSignature {
+        /// Its id.
+        commit: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Something the spec asks for is not supported.
     #[error("{field} is not supported by this controller yet: {help}")]
     Unsupported {
@@ -130,6 +158,11 @@ impl SourceError for Error {
             | Self::Checkout(_)
             | Self::Empty
             | Self::Unsupported { .. } => ConditionType::FetchFailed,
+            Self::PublicKeys(_)
+            | Self::TagNotReferenced
+            | Self::UnsignedTag { .. }
+            | Self::TagSignature { .. }
+            | Self::CommitSignature { .. } => ConditionType::SourceVerified,
             Self::IncludeNotFound { .. } | Self::IncludeWithoutArtifact { .. } => {
                 ConditionType::IncludeUnavailable
             }
@@ -165,7 +198,7 @@ impl From<Arc<ferrite_git::Error>> for Error {
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Url(_) | Self::Unsupported { .. } => Class::Stalled,
+            Self::Url(_) | Self::Unsupported { .. } | Self::TagNotReferenced => Class::Stalled,
             Self::IncludeNotFound { retry, .. } | Self::IncludeWithoutArtifact { retry, .. } => {
                 Class::Wait(*retry)
             }
@@ -178,6 +211,10 @@ impl Classify for Error {
             | Self::GithubAppWithoutProvider { .. }
             | Self::Checkout(_)
             | Self::Empty
+            | Self::PublicKeys(_)
+            | Self::UnsignedTag { .. }
+            | Self::TagSignature { .. }
+            | Self::CommitSignature { .. }
             | Self::IncludePath { .. }
             | Self::IncludeCopy { .. }
             | Self::Ignore(_)
@@ -199,6 +236,11 @@ impl Classify for Error {
             Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
             Self::Checkout(_) => Reason::GitOperationFailed,
             Self::Empty => Reason::EmptyGitRepository,
+            Self::PublicKeys(_) => Reason::VerificationError,
+            Self::TagNotReferenced => Reason::InvalidVerificationMode,
+            Self::UnsignedTag { .. } => Reason::InvalidGitObject,
+            Self::TagSignature { .. } => Reason::InvalidTagSignature,
+            Self::CommitSignature { .. } => Reason::InvalidCommitSignature,
             Self::Unsupported { reason, .. } => *reason,
             Self::IncludeNotFound { .. } => Reason::NotFound,
             Self::IncludeWithoutArtifact { .. } => Reason::NoArtifact,

@@ -102,10 +102,6 @@ fn supported(spec: &GitRepositorySpec) -> Result<(), Error> {
         }
         GitProvider::GitHub => return refuse("provider 'github'", "use secretRef with a token", provider),
     }
-    if spec.verify.is_some() {
-        let help = "nothing is fetched unverified; remove spec.verify to fetch without it";
-        return refuse("spec.verify", help, Reason::VerificationError);
-    }
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use ferrite_api::{Artifact, source::GitRepository};
+use ferrite_api::{Artifact, ConditionType, source::GitRepository};
 use ferrite_artifact::{Health, ObjectDirectory};
 use ferrite_git::{Client, Head};
 
-use super::{Error, Included, Observed, observe::artifact_of};
+use super::{Error, Included, Observed, observe::artifact_of, verify::Verification};
 use crate::storage::{self, Before};
 
 /// What one reconcile of a GitRepository will do.
@@ -53,6 +53,8 @@ pub struct Build {
     pub(crate) sparse: Vec<String>,
     /// What is copied into it, in order.
     pub(crate) included: Vec<Included>,
+    /// Which signatures have to be there.
+    pub(crate) verify: Option<Verification>,
     /// Whether submodules have to be fetched.
     pub(crate) submodules: bool,
 }
@@ -66,6 +68,8 @@ pub enum Why {
     NewRevision,
     /// The included artifacts are others.
     IncludeChange,
+    /// The commit or its tag has not been verified as asked.
+    Verification,
     /// Ignore patterns, includes, sparse checkout or submodules were configured otherwise.
     Configuration,
 }
@@ -111,6 +115,7 @@ fn build(
         ignore: spec.ignore.clone(),
         sparse: spec.sparse_checkout.clone(),
         included: included.to_vec(),
+        verify: Verification::of(repository),
         submodules: spec.recurse_submodules,
     }
 }
@@ -132,12 +137,25 @@ fn up_to_date<'a>(
     if !includes_stay {
         return Err(Why::IncludeChange);
     }
+    if !is_verified(repository) {
+        return Err(Why::Verification);
+    }
     let spec = &repository.spec;
     let configured = spec.ignore == status.observed_ignore
         && spec.recurse_submodules == status.observed_recurse_submodules
         && spec.include == status.observed_include
         && spec.sparse_checkout == status.observed_sparse_checkout;
     if configured { Ok(stored) } else { Err(Why::Configuration) }
+}
+
+/// Whether the artifact was verified as this generation of the spec asks.
+fn is_verified(repository: &GitRepository) -> bool {
+    let Some(asked) = Verification::of(repository) else { return true };
+    let Some(status) = &repository.status else { return false };
+    let condition = status.conditions.iter().find(|c| c.type_ == ConditionType::SourceVerified.as_str());
+    let stands = condition
+        .is_some_and(|c| c.status == "True" && c.observed_generation == repository.metadata.generation);
+    stands && asked.is_covered_by(status.source_verification_mode)
 }
 
 /// A revision in today's form; before Flux v2.0 it was `main/<hash>`.
@@ -160,6 +178,9 @@ impl fmt::Display for Plan {
                 }
                 if !build.sparse.is_empty() {
                     write!(f, ", only {}", build.sparse.join(" "))?;
+                }
+                if let Some(verify) = &build.verify {
+                    write!(f, ", verifying {} with {}", verify.mode, verify.keys)?;
                 }
                 build.included.iter().try_for_each(|one| write!(f, ", with {}", one.include.repository.name))
             }

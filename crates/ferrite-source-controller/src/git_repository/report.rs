@@ -6,7 +6,7 @@ use ferrite_api::{
 };
 use ferrite_runtime::{Conditions, Event, Report, conditions_of};
 
-use super::{Done, Error};
+use super::{Done, Error, verify::Verified};
 use crate::outcome;
 
 /// Characters of a commit's first line in an event.
@@ -25,6 +25,11 @@ pub(super) fn report(
     if done.started.lost {
         status.artifact = None;
         conditions.delete(ConditionType::ArtifactInStorage);
+    }
+    if let Some(Verified { mode, message }) = &done.verified {
+        conditions.set_true(ConditionType::SourceVerified, Reason::Succeeded, message);
+        status.source_verification_mode = Some(*mode);
+        events.push(Event::trace(Reason::Succeeded, message.clone()));
     }
     match failure {
         None => {
@@ -48,9 +53,10 @@ fn succeed(
 ) {
     let spec = &repository.spec;
     let Some(artifact) = &done.artifact else { return };
-    // Nothing is verified without spec.verify, and with it nothing gets here.
-    conditions.delete(ConditionType::SourceVerified);
-    status.source_verification_mode = None;
+    if spec.verify.is_none() {
+        conditions.delete(ConditionType::SourceVerified);
+        status.source_verification_mode = None;
+    }
     let message = format!("stored artifact for revision '{}'", artifact.revision);
     outcome::succeed(conditions, Reason::Succeeded, message);
     status.artifact = Some(artifact.clone());

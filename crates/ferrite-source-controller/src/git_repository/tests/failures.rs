@@ -75,11 +75,9 @@ async fn failures_of_the_remote_are_retried_and_say_what_to_do() {
 async fn what_only_an_edit_can_help_stalls() {
     let world = World::new().await;
     world.git.repository("app", &[("a.yaml", "v: 1")]).unwrap();
-    let verify = json!({"verify": {"mode": "HEAD", "secretRef": {"name": "keys"}}});
     for (spec, reason, message) in [
         (json!({"url": "ftp://host/app"}), "URLInvalid", "failed to parse url: cannot use the Git address"),
         (json!({"url": "http://a\\@b/c"}), "URLInvalid", "failed to parse url: "),
-        (verify, "VerificationError", "spec.verify is not supported by this controller yet"),
         (json!({"provider": "github"}), "InvalidProviderConfiguration", "provider 'github' is not supported"),
         (json!({"provider": "azure"}), "InvalidProviderConfiguration", "provider 'azure' is not supported"),
         (json!({"provider": "aws"}), "InvalidProviderConfiguration", "provider 'aws' is not supported"),
