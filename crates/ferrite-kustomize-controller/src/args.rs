@@ -55,7 +55,7 @@ pub struct Args {
     /// Accepted for Flux: the service account for access to other clusters.
     #[arg(long, default_value = "")]
     pub default_kubeconfig_service_account: String,
-    /// Accepted for Flux: the Secret with age keys for all.
+    /// The Secret, in the controller's namespace, with age keys for Kustomizations that name no Secret.
     #[arg(long, default_value = "")]
     pub sops_age_secret: String,
     /// Accepted for Flux: the ConfigMap that describes Vault instances.
@@ -104,7 +104,7 @@ impl Args {
             // A Kustomization that asks for decryption or workload identity is refused with a condition.
             default_decryption_service_account: _,
             default_kubeconfig_service_account: _,
-            sops_age_secret: _,
+            sops_age_secret,
             sops_vault_configmap: _,
             override_manager,
             custom_apply_stage_kinds,
@@ -128,6 +128,9 @@ impl Args {
             external_artifact: gates.enabled("ExternalArtifact"),
             watch_configs: (!gates.enabled("DisableConfigWatchers"))
                 .then_some(common.watch_configs_label_selector),
+            sops_age_secret: Some(sops_age_secret).filter(|name| !name.is_empty()),
+            runtime_namespace: text("RUNTIME_NAMESPACE").unwrap_or_else(|| "flux-system".to_owned()),
+            object_level_workload_identity: gates.enabled("ObjectLevelWorkloadIdentity"),
             source_controller_host: text("SOURCE_CONTROLLER_LOCALHOST"),
             source_watcher_host: text("SOURCE_WATCHER_LOCALHOST"),
         }
@@ -186,6 +189,7 @@ mod tests {
             custom_apply_stage_kinds: "example.com/Tenant".to_owned(),
             strict_substitutions: false,
             watch_configs: None,
+            sops_age_secret: Some("age".to_owned()),
             source_controller_host: Some("localhost:9090".to_owned()),
             ..Config::default()
         };

@@ -8,12 +8,13 @@ use ferrite_kustomize::{
     flux::{self, Overrides},
 };
 use ferrite_resource::{CommonMetadata, Owner, prepare};
-use ferrite_tree::MemoryTree;
+use ferrite_tree::{MemoryTree, OverlayTree};
 use ferrite_yaml::{Dialect, Limits};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    decrypt::{self, Keys, Shown, decrypt_object, decrypt_sources},
     substitute::{SubstituteError, expand},
     variables::Substitution,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Input {
     pub(crate) substitution: Substitution,
     /// Whether a variable without value and default is an error.
     pub(crate) strict: bool,
+    /// What is decrypted with; `None` when nothing is.
+    pub(crate) keys: Option<Keys>,
 }
 
 /// What was built.
@@ -61,6 +64,17 @@ pub(crate) enum BuildError {
     /// The kustomization cannot be built.
     #[error("kustomize build failed")]
     Kustomize(#[from] ferrite_kustomize::Error),
+    /// A file that the build needs cannot be decrypted.
+    #[error("error decrypting sources")]
+    Sources(#[from] decrypt::SourcesError),
+    /// An object cannot be decrypted.
+    #[error("decryption failed for '{object}'")]
+    Decrypt {
+        /// Kind, version, group and name.
+        object: String,
+        /// Why.
+        source: Box<decrypt::ObjectError>,
+    },
     /// The variables of an object cannot be put in.
     #[error("post build failed for '{object}': envsubst error: variable substitution failed")]
     Substitute {
@@ -93,13 +107,27 @@ pub(crate) enum BuildError {
 
 /// Builds what a Kustomization applies.
 pub(crate) fn build(input: &Input) -> Result<Built, BuildError> {
-    let built = flux::build(&input.tree, &input.directory, &overrides(&input.spec), &Options::default())?;
+    let mut tree = OverlayTree::new(&input.tree);
+    if let Some(keys) = &input.keys {
+        let files = decrypt_sources(&input.tree, &input.directory, &input.spec.components, keys)?;
+        for (path, bytes) in files {
+            tree.insert(path, bytes.to_vec());
+        }
+    }
+    let built = flux::build(&tree, &input.directory, &overrides(&input.spec), &Options::default())?;
     let mut objects = built.into_objects();
-    if input.substitution.active {
-        for object in &mut objects {
-            if let Some(substituted) = substitute(object, &input.substitution, input.strict)? {
-                *object = substituted;
-            }
+    for object in &mut objects {
+        if let Some(keys) = &input.keys {
+            let decrypted = decrypt_object(object, keys);
+            decrypted.map_err(|error| {
+                let (object, source) = (shown(object), Box::new(error));
+                BuildError::Decrypt { object, source }
+            })?;
+        }
+        if input.substitution.active
+            && let Some(substituted) = substitute(object, &input.substitution, input.strict)?
+        {
+            *object = substituted;
         }
     }
     let (digest, text_bytes) = digest(&objects);
@@ -150,10 +178,8 @@ fn unquoted(error: ferrite_yaml::Error, object: &Value) -> ferrite_yaml::Error {
     error
 }
 
-/// `apiVersion/kind/name` without what could be missing.
 fn shown(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    format!("{}/{}/{}", text("/apiVersion"), text("/kind"), text("/metadata/name"))
+    Shown(object).to_string()
 }
 
 fn digest(objects: &[Value]) -> (String, usize) {
@@ -180,7 +206,8 @@ fn refuse_encrypted(object: &Value) -> Result<(), BuildError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     if text("/kind") != "Secret"
         || text("/apiVersion") != "v1"
-        || object.get("sops").is_none_or(Value::is_null)
+        || object.get("sops").is_none()
+        || decrypt::is_disabled(object)
     {
         return Ok(());
     }

@@ -16,8 +16,13 @@ const BYTES_PER_TEXT_BYTE: usize = 4;
 /// Everything a build depends on, as a digest.
 pub(crate) type Key = [u8; 32];
 
-/// The key of a build: the artifact, the spec and the variables.
-pub(crate) fn key(artifact_digest: &str, spec: &impl serde::Serialize, substitution: &Substitution) -> Key {
+/// The key of a build: the artifact, the spec, the variables, and what tells the keys for decryption apart.
+pub(crate) fn key(
+    artifact_digest: &str,
+    spec: &impl serde::Serialize,
+    substitution: &Substitution,
+    keys: &[u8],
+) -> Key {
     let mut hasher = Sha256::new();
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes.len().to_le_bytes());
@@ -25,6 +30,7 @@ pub(crate) fn key(artifact_digest: &str, spec: &impl serde::Serialize, substitut
     };
     feed(artifact_digest.as_bytes());
     feed(&serde_json::to_vec(spec).unwrap_or_default());
+    feed(keys);
     feed(&[u8::from(substitution.active)]);
     for (name, value) in &substitution.variables {
         feed(name.as_bytes());
@@ -142,11 +148,12 @@ mod tests {
             active: true,
         };
         let keys = [
-            key("d", &1, &Substitution::default()),
-            key("e", &1, &Substitution::default()),
-            key("d", &2, &Substitution::default()),
-            key("d", &1, &with("ab", "c")),
-            key("d", &1, &with("a", "bc")),
+            key("d", &1, &Substitution::default(), &[]),
+            key("e", &1, &Substitution::default(), &[]),
+            key("d", &2, &Substitution::default(), &[]),
+            key("d", &1, &Substitution::default(), &[1]),
+            key("d", &1, &with("ab", "c"), &[]),
+            key("d", &1, &with("a", "bc"), &[]),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());

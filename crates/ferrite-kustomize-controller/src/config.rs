@@ -36,6 +36,12 @@ pub struct Config {
     /// The label selector of ConfigMaps and Secrets whose changes reach the Kustomizations that refer to them; `None`
     /// watches none.
     pub watch_configs: Option<String>,
+    /// The Secret, in the controller's namespace, whose age keys are used where a Kustomization names no Secret.
+    pub sops_age_secret: Option<String>,
+    /// The namespace that the controller runs in.
+    pub runtime_namespace: String,
+    /// Whether objects may name service accounts for access to clouds.
+    pub object_level_workload_identity: bool,
     /// `host[:port]` to fetch artifacts from instead of the advertised one.
     pub source_controller_host: Option<String>,
     /// As `source_controller_host`, for artifacts of source-watcher.
@@ -59,6 +65,9 @@ impl Default for Config {
             fail_fast: true,
             external_artifact: false,
             watch_configs: Some("reconcile.fluxcd.io/watch=Enabled".to_owned()),
+            sops_age_secret: None,
+            runtime_namespace: "flux-system".to_owned(),
+            object_level_workload_identity: false,
             source_controller_host: None,
             source_watcher_host: None,
         }

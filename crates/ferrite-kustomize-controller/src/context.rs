@@ -6,7 +6,7 @@ use ferrite_api::kustomize::Kustomization;
 use ferrite_apply::{DriftSink, Sources, TargetOptions, Targets, TrackerOptions};
 use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
 use ferrite_resource::{Managers, StageKinds};
-use ferrite_runtime::{Clock, Handle, Runtime};
+use ferrite_runtime::{Clock, Handle, ObjectKey, Runtime};
 use kube::Client;
 
 use crate::{Config, builds::Builds};
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) concurrent_ssa: usize,
     pub(crate) managers: Managers,
     pub(crate) stage_kinds: StageKinds,
+    pub(crate) sops_age_secret: Option<ObjectKey>,
+    pub(crate) object_level_workload_identity: bool,
 }
 
 impl std::fmt::Debug for Context {
@@ -83,6 +85,11 @@ impl Context {
                 concurrent_ssa: config.concurrent_ssa,
                 managers,
                 stage_kinds: StageKinds::parse(&config.custom_apply_stage_kinds),
+                sops_age_secret: config
+                    .sops_age_secret
+                    .as_ref()
+                    .map(|name| ObjectKey::new(&config.runtime_namespace, name)),
+                object_level_workload_identity: config.object_level_workload_identity,
             },
         })
     }

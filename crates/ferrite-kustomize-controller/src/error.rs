@@ -8,7 +8,7 @@ use ferrite_artifact::FetchError;
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
 use serde::Serialize;
 
-use crate::{build::BuildError, variables::VariablesError};
+use crate::{build::BuildError, decrypt::KeysError, variables::VariablesError};
 
 /// The revision that a reconcile works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,9 +62,15 @@ pub(crate) enum Failure {
     /// The kind of the source needs a feature gate.
     #[error("can't use '{0}', the feature gate ExternalArtifact is off")]
     ExternalArtifactOff(SourceName),
-    /// Encrypted manifests cannot be read; they are never applied as they are.
-    #[error("spec.decryption is not supported by this version yet; nothing was applied")]
-    Decryption,
+    /// Decryption as a service account needs a feature gate.
+    #[error(
+        "to use spec.decryption.serviceAccountName for decryption authentication please enable the \
+         ObjectLevelWorkloadIdentity feature gate in the controller"
+    )]
+    DecryptionIdentityOff,
+    /// The keys for decryption cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An expression of the spec does not compile.
     #[error("Reconciliation failed terminally due to configuration error")]
     Expression(#[from] ExpressionError),
@@ -160,6 +166,7 @@ impl Failure {
         match self {
             Self::Read { source, .. }
             | Self::Variables(VariablesError::Read { source, .. })
+            | Self::Keys(KeysError::Read { source, .. })
             | Self::Target(TargetError::Secret { source, .. }) => is_away(source),
             Self::Fetch(error) => is_passing(error),
             Self::Apply(error) => error.failed().iter().any(|failed| is_unanswered(&failed.error)),
@@ -169,7 +176,8 @@ impl Failure {
             Self::Interrupted(_) => true,
             Self::AccessDenied(_)
             | Self::ExternalArtifactOff(_)
-            | Self::Decryption
+            | Self::DecryptionIdentityOff
+            | Self::Keys(_)
             | Self::Expression(_)
             | Self::SourceNotFound { .. }
             | Self::NoArtifact { .. }
@@ -272,7 +280,7 @@ impl Classify for Error {
         match &self.failure {
             Failure::AccessDenied(_)
             | Failure::ExternalArtifactOff(_)
-            | Failure::Decryption
+            | Failure::DecryptionIdentityOff
             | Failure::Expression(_)
             | Failure::Ignore(_) => Class::Stalled,
             Failure::SourceNotFound { again, .. }
@@ -283,6 +291,7 @@ impl Classify for Error {
             | Failure::Fetch(_)
             | Failure::Path { .. }
             | Failure::Inventory(_)
+            | Failure::Keys(_)
             | Failure::Variables(_)
             | Failure::Build(_)
             | Failure::Target(_)
@@ -297,7 +306,7 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         match &self.failure {
             Failure::AccessDenied(_) => Reason::AccessDenied,
-            Failure::ExternalArtifactOff(_) => Reason::FeatureGateDisabled,
+            Failure::ExternalArtifactOff(_) | Failure::DecryptionIdentityOff => Reason::FeatureGateDisabled,
             Failure::Expression(_) => Reason::InvalidCelExpression,
             Failure::SourceNotFound { .. }
             | Failure::NoArtifact { .. }
@@ -305,7 +314,7 @@ impl Classify for Error {
             | Failure::Fetch(_)
             | Failure::Path { .. } => Reason::ArtifactFailed,
             Failure::Dependency { .. } => Reason::DependencyNotReady,
-            Failure::Decryption | Failure::Variables(_) | Failure::Build(_) => Reason::BuildFailed,
+            Failure::Keys(_) | Failure::Variables(_) | Failure::Build(_) => Reason::BuildFailed,
             Failure::Read { .. }
             | Failure::Ignore(_)
             | Failure::Inventory(_)

@@ -95,6 +95,8 @@ fn references(object: &Kustomization) -> Vec<Referent> {
         all.extend(kube_config.secret_ref.iter().map(|secret| Referent::Secret(local(&secret.name))));
         all.extend(kube_config.config_map_ref.iter().map(|map| Referent::ConfigMap(local(&map.name))));
     }
+    let decryption = object.spec.decryption.iter().filter_map(|decryption| decryption.secret_ref.as_ref());
+    all.extend(decryption.map(|secret| Referent::Secret(local(&secret.name))));
     all.sort_by_key(|referent| format!("{referent:?}"));
     all.dedup();
     all
@@ -128,6 +130,7 @@ mod tests {
             1,
             &json!({
                 "dependsOn": [{"name": "base"}, {"name": "crds", "namespace": "infra"}],
+                "decryption": {"provider": "sops", "secretRef": {"name": "keys"}},
                 "postBuild": {"substituteFrom": [{"kind": "Secret", "name": "vars"}, {"kind": "ConfigMap", "name": "vars"}]},
             }),
         );
@@ -137,6 +140,7 @@ mod tests {
             Referent::Kustomization(ObjectKey::new("a", "base")),
             Referent::Kustomization(ObjectKey::new("infra", "crds")),
             Referent::Secret(ObjectKey::new("a", "vars")),
+            Referent::Secret(ObjectKey::new("a", "keys")),
             Referent::ConfigMap(ObjectKey::new("a", "vars")),
         ] {
             assert_eq!(index.referrers(&referent), std::slice::from_ref(&k), "{referent:?}");

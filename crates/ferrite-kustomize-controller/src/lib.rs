@@ -21,14 +21,15 @@
 //! ```
 //!
 //! **Invariants.** What was applied is in the inventory, whatever failed afterwards. Nothing is pruned that does not
-//! carry the labels of its Kustomization. A wait holds no worker and polls nothing. Encrypted manifests are refused,
-//! never applied. It deliberately writes no sources and decrypts nothing yet.
+//! carry the labels of its Kustomization. A wait holds no worker and polls nothing. What is encrypted is
+//! decrypted in memory or refused, never applied as it is. It deliberately writes no sources.
 
 mod args;
 mod build;
 mod builds;
 mod config;
 mod context;
+mod decrypt;
 mod error;
 mod fights;
 mod index;

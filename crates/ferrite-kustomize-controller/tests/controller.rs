@@ -4,6 +4,8 @@
 
 #[path = "controller/build.rs"]
 mod build;
+#[path = "controller/decryption.rs"]
+mod decryption;
 #[path = "controller/deletion.rs"]
 mod deletion;
 #[path = "controller/drift.rs"]

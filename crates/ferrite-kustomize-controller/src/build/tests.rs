@@ -18,6 +18,7 @@ fn build_with(files: &[(&str, &str)], spec: &Value, variables: &[(&str, &str)]) 
         owner: Owner::new("app", "flux-system"),
         substitution: Substitution { active: !std::collections::BTreeMap::is_empty(&variables), variables },
         strict: true,
+        keys: None,
     })
 }
 
@@ -75,13 +76,14 @@ fn failures_name_the_object_or_the_file() {
     let error = build_with(&[("deploy/a.yaml", CONFIG_MAP)], &json!({}), &[("other", "1")]).unwrap_err();
     assert_eq!(
         text(error),
-        "post build failed for 'v1/ConfigMap/config': envsubst error: variable substitution failed: \
+        "post build failed for 'ConfigMap.v1.[noGrp]/config': envsubst error: variable substitution failed: \
          variable not set (strict mode): \"port\" in line 3"
     );
     let error = build_with(&[("deploy/a.yaml", CONFIG_MAP)], &json!({}), &[("port", "[")]).unwrap_err();
     assert!(
-        text(error)
-            .starts_with("post build failed for 'v1/ConfigMap/config': the result of the substitution")
+        text(error).starts_with(
+            "post build failed for 'ConfigMap.v1.[noGrp]/config': the result of the substitution"
+        )
     );
     let error = build_with(&[("deploy/bad.yaml", "a: [\n")], &json!({}), &[]).unwrap_err();
     assert!(text(error).contains("bad.yaml"));

@@ -21,6 +21,7 @@ use crate::{
     build::{self, Built},
     builds,
     context::{Context, Settings},
+    decrypt,
     error::{Attempt, Error, Failure, SourceName, Unmet},
     index::{dependencies_of, source_of},
     variables,
@@ -91,7 +92,9 @@ async fn built(
 ) -> Result<Arc<Built>, Failure> {
     let (spec, owner) = (&object.spec, super::owner_of(object));
     let substitution = variables::load(&context.client, &owner.namespace, spec.post_build.as_ref()).await?;
-    let key = builds::key(&artifact.digest, spec, &substitution);
+    let keys = decrypt::load(&context.client, object, context.settings.sops_age_secret.as_ref()).await?;
+    let fingerprint = keys.as_ref().map(|keys| keys.fingerprint);
+    let key = builds::key(&artifact.digest, spec, &substitution, fingerprint.as_ref().map_or(&[], |f| f));
     if let Some(built) = context.builds.get(&owner, &key) {
         return Ok(built);
     }
@@ -104,8 +107,15 @@ async fn built(
         artifact.revision
     ));
     let strict = context.settings.strict_substitutions;
-    let input =
-        build::Input { tree, directory, spec: spec.clone(), owner: owner.clone(), substitution, strict };
+    let input = build::Input {
+        tree,
+        directory,
+        spec: spec.clone(),
+        owner: owner.clone(),
+        substitution,
+        strict,
+        keys,
+    };
     let built = tokio::task::spawn_blocking(move || build::build(&input)).await;
     let built = Arc::new(built.map_err(|panic| Interrupted::Panicked(panic.to_string()))??);
     context.builds.keep(&owner, key, &built);
@@ -123,8 +133,11 @@ fn check(settings: &Settings, object: &Kustomization) -> Result<(Arc<Expressions
     if source.kind == SourceKind::ExternalArtifact && !settings.external_artifact {
         return Err(Failure::ExternalArtifactOff(SourceName::from(&source)));
     }
-    if spec.decryption.is_some() {
-        return Err(Failure::Decryption);
+    if spec.decryption.as_ref().is_some_and(|decryption| {
+        decryption.service_account_name.as_deref().is_some_and(|name| !name.is_empty())
+    }) && !settings.object_level_workload_identity
+    {
+        return Err(Failure::DecryptionIdentityOff);
     }
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let rules: Vec<RuleSpec> = spec

@@ -82,12 +82,6 @@ async fn what_only_an_edit_can_help_is_stalled() {
     world.push("app", "1", &[("a.yaml", &config_map("a", "1"))]).await;
     for (name, spec, reason, text) in [
         (
-            "decrypt",
-            json!({"decryption": {"provider": "sops"}}),
-            "BuildFailed",
-            "spec.decryption is not supported",
-        ),
-        (
             "elsewhere",
             json!({"sourceRef": {"kind": "GitRepository", "name": "app", "namespace": "other"}}),
             "AccessDenied",

@@ -116,7 +116,7 @@ async fn a_kind_of_sources_that_is_defined_later_is_watched_from_then_on() {
     let world = World::without(Config::default(), late).await;
     world.kustomization("app", "app", json!({"sourceRef": {"kind": "Bucket", "name": "app"}})).await;
     let missing = world.failed("app", "ArtifactFailed").await;
-    assert_eq!(message(&missing, "Ready"), "Source 'Bucket/default/app' not found");
+    assert_eq!(message(&missing, "Ready"), "Bucket.source.toolkit.fluxcd.io \"app\" not found");
     world.define(late).await;
     // The interval is an hour: only a watch can bring these.
     for tag in ["1", "2"] {
