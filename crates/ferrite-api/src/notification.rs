@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use alert::{Alert, AlertSpec, EventSeverity};
+pub use alert::{Alert, AlertSpec, EventSeverity, Recovery};
 pub use provider::{Provider, ProviderSpec, ProviderType};
 pub use receiver::{
     OidcProvider, OidcValidation, OidcVariable, Receiver, ReceiverResource, ReceiverSpec, ReceiverStatus,

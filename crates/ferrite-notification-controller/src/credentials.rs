@@ -71,6 +71,7 @@ pub fn resolve(
         address: Redacted::new(spec.address.clone().unwrap_or_default()),
         channel: spec.channel.clone().unwrap_or_default(),
         username: spec.username.clone().unwrap_or_default(),
+        sender: spec.username.clone().unwrap_or_default(),
         token: value("token").map(Redacted::new),
         password: value("password").map(Redacted::new),
         ..Target::default()

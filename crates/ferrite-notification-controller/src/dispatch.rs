@@ -7,6 +7,8 @@
 //!
 //! Events about one object reach a provider in order; a provider that is slow or away holds up nobody else.
 
+mod error;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -19,14 +21,19 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::credentials::{self, CredentialsError, SecretData, Secrets};
+use crate::credentials::{self, SecretData, Secrets};
 use crate::event::Event;
-use crate::git_host::{self, GitHostError, Session};
+use crate::git_host::{self, Session};
 use crate::matching::{self, Filters, Gate, SourceMatch};
 use crate::nats;
 use crate::providers::{self, ProviderError};
-use crate::sender::{SendError, Sender};
+use crate::recovery::{Recoveries, Verdict};
+use crate::sender::Sender;
+use crate::smtp;
+use crate::template;
+use error::DispatchError;
 
 /// Events that may wait for one lane; more are dropped, counted and told on the alert.
 const LANE_EVENTS: usize = 1024;
@@ -47,6 +54,7 @@ struct Inner {
     filters: Mutex<HashMap<ObjectKey, Compiled>>,
     lanes: Mutex<HashMap<Lane, mpsc::Sender<Job>>>,
     sender: Sender,
+    recoveries: Recoveries,
     no_cross_namespace_refs: bool,
 }
 
@@ -56,49 +64,20 @@ type Compiled = (Option<i64>, Arc<Filters>);
 /// A provider, and one of its lanes.
 type Lane = (ObjectKey, u64);
 
+/// What becomes of an event at one alert.
+enum Concern {
+    /// Nothing.
+    None,
+    /// It is told.
+    Told,
+    /// It is told because what failed works again.
+    Recovered,
+}
+
 /// One event for one alert.
 struct Job {
     alert: Arc<Alert>,
     event: Arc<Event>,
-}
-
-/// Why an alert was not told.
-#[derive(Debug, thiserror::Error)]
-enum DispatchError {
-    #[error(
-        "discarding event, access denied to cross-namespace sources: alert '{alert}' can't process event from '{object}', cross-namespace references have been blocked"
-    )]
-    CrossNamespace { alert: String, object: String },
-    #[error("failed to read provider: Provider.notification.toolkit.fluxcd.io \"{0}\" not found")]
-    NoProvider(String),
-    #[error(
-        "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity feature gate in the controller"
-    )]
-    WorkloadIdentity,
-    #[error("failed to get secret '{name}'")]
-    Secret { name: String, source: kube::Error },
-    #[error("failed to get secret '{namespace}/{name}': secrets \"{name}\" not found")]
-    NoSecret { namespace: String, name: String },
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-    #[error("failed to create commit status")]
-    StatusId(#[source] ferrite_cel::Error),
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-    #[error(transparent)]
-    Send(#[from] SendError),
-    #[error("{LANE_EVENTS} events are waiting for provider {0} already; this one was dropped")]
-    Full(String),
-}
-
-impl From<GitHostError> for DispatchError {
-    fn from(error: GitHostError) -> Self {
-        match error {
-            GitHostError::StatusId(source) => Self::StatusId(source),
-            GitHostError::Provider(error) => Self::Provider(error),
-            GitHostError::Send(error) => Self::Send(error),
-        }
-    }
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -123,6 +102,7 @@ impl Dispatcher {
             filters: Mutex::default(),
             lanes: Mutex::default(),
             sender: Sender::default(),
+            recoveries: Recoveries::default(),
             no_cross_namespace_refs,
         }))
     }
@@ -136,10 +116,13 @@ impl Dispatcher {
         let mut matched = 0;
         let mut labels = None;
         for alert in self.0.alerts.list() {
-            if self.0.concerns(&alert, &event, &mut labels).await {
-                matched += 1;
-                self.enqueue(Job { alert, event: Arc::clone(&event) });
-            }
+            let event = match self.0.concerns(&alert, &event, &mut labels).await {
+                Concern::None => continue,
+                Concern::Told => Arc::clone(&event),
+                Concern::Recovered => Arc::new(event.without_update()),
+            };
+            matched += 1;
+            self.enqueue(Job { alert, event });
         }
         if matched == 0 {
             tracing::debug!(
@@ -183,17 +166,47 @@ impl Dispatcher {
 }
 
 impl Inner {
-    /// Whether the alert wants the event; `labels` keeps what was read of the object for the next alert.
+    /// What the alert is told of the event; `labels` keeps what was read of the object for the next alert.
     async fn concerns(
+        &self,
+        alert: &Alert,
+        event: &Event,
+        labels: &mut Option<Result<BTreeMap<String, String>, String>>,
+    ) -> Concern {
+        let spec = &alert.spec;
+        let severe = matching::wants_severity(spec, event);
+        if spec.suspend || !severe && spec.recovery.is_none() || !self.named(alert, event, labels).await {
+            return Concern::None;
+        }
+        let filters = self.filters(alert);
+        let passes = severe && filters.pass(&event.message);
+        let Some(recovery) = &spec.recovery else {
+            return if passes { Concern::Told } else { Concern::None };
+        };
+        // A failure that the filters hold back was not told, so its end is none of the alert's business.
+        if event.is_error() && !passes {
+            return Concern::None;
+        }
+        let cooldown = recovery.cooldown.as_ref().map_or(Duration::ZERO, |cooldown| cooldown.to_std());
+        match self.recoveries.judge(&ObjectKey::of(alert), cooldown, event, Instant::now()) {
+            Verdict::Recovered if !filters.excludes(&event.message) => Concern::Recovered,
+            Verdict::AsAsked if passes => Concern::Told,
+            Verdict::Recovered | Verdict::AsAsked => Concern::None,
+            Verdict::Repeated => {
+                self.count(&spec.provider_ref.name, "held back");
+                Concern::None
+            }
+        }
+    }
+
+    /// Whether one of the alert's sources names the event's object.
+    async fn named(
         &self,
         alert: &Alert,
         event: &Event,
         labels: &mut Option<Result<BTreeMap<String, String>, String>>,
     ) -> bool {
         let spec = &alert.spec;
-        if spec.suspend || !matching::wants_severity(spec, event) {
-            return false;
-        }
         let namespace = alert.namespace().unwrap_or_default();
         let mut named = false;
         for source in &spec.event_sources {
@@ -221,7 +234,7 @@ impl Inner {
                 break;
             }
         }
-        named && self.filters(alert).pass(&event.message)
+        named
     }
 
     async fn labels(&self, event: &Event) -> Result<BTreeMap<String, String>, String> {
@@ -325,6 +338,7 @@ impl Inner {
             let message = "metadata key conflicts detected (please refer to the Alert API docs and Flux RFC 0008 for more information)".to_owned();
             self.warn(alert, "MetadataAppendFailed", message, conflicts);
         }
+        let merged = self.worded(alert, merged);
         let timeout = provider.spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
         let now = self.runtime.clock.now();
         let login = git_host::log_in(&self.sender, &connection, &mut target, timeout, now).await?;
@@ -339,6 +353,8 @@ impl Inner {
             }
         } else if kind == "nats" {
             nats::plan(&target, &connection, &merged)?.send(timeout).await?;
+        } else if kind == "smtp" {
+            smtp::plan(&target, &connection, &merged, now)?.send(timeout).await?;
         } else {
             for request in providers::requests(&target, &merged, now)? {
                 self.sender.send(&connection, &target, &request, timeout).await?;
@@ -346,6 +362,20 @@ impl Inner {
         }
         self.count(kind, "sent");
         Ok(())
+    }
+
+    /// The event in the words of the alert; in those of its controller when the alert's make no sense.
+    fn worded(&self, alert: &Alert, event: Event) -> Event {
+        let text = alert.spec.message_template.as_deref().filter(|text| !text.is_empty());
+        match text.map(|text| template::render(text, &event)) {
+            None => event,
+            Some(Ok(message)) => Event { message, ..event },
+            Some(Err(error)) => {
+                let message = format!("failed to render spec.messageTemplate: {error}");
+                self.warn(alert, "InvalidConfig", message, BTreeMap::new());
+                event
+            }
+        }
     }
 
     async fn resolve(

@@ -148,6 +148,14 @@ impl Event {
         self.of_controller("commit_status") == Some("update")
     }
 
+    /// The same event for everybody, where it would only have been one for commit statuses.
+    #[must_use]
+    pub fn without_update(&self) -> Self {
+        let mut event = self.clone();
+        event.metadata.remove(&format!("{}commit_status", self.group_prefix()));
+        event
+    }
+
     /// Drops metadata that is neither the object's nor its controller's, and what only controllers need.
     pub fn clean_metadata(&mut self) {
         let prefix = self.group_prefix();

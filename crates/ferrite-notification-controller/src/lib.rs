@@ -24,8 +24,11 @@ pub mod matching;
 mod nats;
 pub mod providers;
 pub mod receiver;
+mod recovery;
 pub mod sender;
 mod server;
+mod smtp;
+mod template;
 mod wire;
 
 use std::net::SocketAddr;

@@ -79,12 +79,18 @@ impl Filters {
         Self { inclusion, exclusion, problems }
     }
 
+    /// Whether a message is one of those not to tell.
+    #[must_use]
+    pub fn excludes(&self, message: &str) -> bool {
+        self.exclusion.iter().any(|regex| regex.is_match(message))
+    }
+
     /// Whether a message passes.
     #[must_use]
     pub fn pass(&self, message: &str) -> bool {
         let included =
             self.inclusion.as_ref().is_none_or(|all| all.iter().any(|regex| regex.is_match(message)));
-        included && !self.exclusion.iter().any(|regex| regex.is_match(message))
+        included && !self.excludes(message)
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Target {
     pub channel: String,
     /// The name to appear under, or the user of basic authentication.
     pub username: String,
+    /// `spec.username`, whatever the Secret says.
+    pub sender: String,
     /// The password of basic authentication.
     pub password: Option<Redacted<String>>,
     /// The token.

@@ -6,6 +6,7 @@
 //! S3Server, GcsServer, AzureServer ── buckets, with each protocol's own signatures ──▶ put(..), asked()
 //! RegistryServer ── an OCI registry, perhaps with tokens ──▶ push(..), asked()
 //! ScriptedServer ── answers by a function of the request ──▶ received(), lines()
+//! SmtpSink ── keeps every mail, perhaps with TLS and a password ──▶ taken(), wait_for(..)
 //! WebhookReceiver ── keeps every request ──▶ received(), wait_for(..)
 //! wait_for(what, patience, probe) ── asks until there is an answer or patience ends
 //! golden::check(file, actual) ── compares, or rewrites with UPDATE_GOLDEN=1
@@ -32,6 +33,7 @@ mod helm_repository;
 mod object_store;
 mod registry;
 mod scripted;
+mod smtp;
 mod ssh;
 mod tls;
 mod wait;
@@ -42,6 +44,7 @@ pub use helm_repository::HelmRepositoryServer;
 pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
 pub use scripted::{ScriptedServer, answer};
+pub use smtp::{Mail, SmtpOptions, SmtpSink};
 pub use ssh::{SshKey, new_ssh_key, ssh_signature};
 pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CrossNamespaceObjectReference;
-use crate::LocalObjectReference;
+use crate::{Duration, LocalObjectReference, schema};
 
 /// Which events to tell to whom.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,9 +47,28 @@ pub struct AlertSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub summary: Option<String>,
+    /// A Go template for the message, over the event as a `generic` provider gets it; the functions are sprig's. Not
+    /// known to Flux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16_384))]
+    pub message_template: Option<String>,
+    /// Also tell that what failed works again, and do not repeat failures too often. Not known to Flux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// Whether to tell nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
+}
+
+/// What an alert tells of objects that fail and recover.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Failures of an object are told once in this time, and again after it has recovered and this time has passed; all
+    /// of them when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = schema::INTERVAL))]
+    pub cooldown: Option<Duration>,
 }
 
 wire_enum! {

@@ -143,6 +143,8 @@ wire_enum! {
         Zulip = "zulip",
         /// Traces of OpenTelemetry.
         Otel = "otel",
+        /// E-mail; not known to Flux.
+        Smtp = "smtp",
         /// Zoom.
         Zoom = "zoom",
         /// incident.io.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ferrite_e2e::{Env, git_repository, kustomization, with_namespace};
-use ferrite_testkit::{Delivery, WebhookReceiver};
+use ferrite_testkit::{Delivery, Mail, SmtpOptions, SmtpSink, WebhookReceiver};
 use serde_json::{Value, json};
 
 use crate::config_map;
@@ -52,6 +54,48 @@ fn a_pushed_webhook_ends_in_a_message_to_slack() {
         assert_eq!(attachment["text"], format!("ConfigMap/{}/app configured", env.namespace));
         assert_eq!((body["channel"].as_str(), attachment["color"].as_str()), (Some("ops"), Some("good")));
         assert_eq!(message.headers["content-type"], "application/json");
+    });
+}
+
+#[test]
+fn a_failure_and_its_end_are_mailed_in_own_words() {
+    with_namespace(|env| async move {
+        let sink = SmtpSink::start(SmtpOptions::default()).await.expect("a mail server");
+        env.apply(json!({
+            "apiVersion": "notification.toolkit.fluxcd.io/v1beta3", "kind": "Provider", "metadata": {"name": "mail"},
+            "spec": {
+                "type": "smtp", "address": format!("smtp://{}?tls=none", sink.address()),
+                "username": "flux@acme.example", "channel": "ops@acme.example",
+            },
+        }))
+        .await;
+        env.apply(json!({
+            "apiVersion": "notification.toolkit.fluxcd.io/v1beta3", "kind": "Alert", "metadata": {"name": "mail"},
+            "spec": {
+                "providerRef": {"name": "mail"}, "eventSeverity": "error", "recovery": {"cooldown": "1h"},
+                "messageTemplate": "{{ .involvedObject.name | upper }} says {{ .reason }}",
+                "eventSources": [{"kind": "Kustomization", "name": "*"}],
+            },
+        }))
+        .await;
+        let git = env.repository("app", &[("deploy/config.yaml", "kind: [\n")]).await;
+        env.apply(git_repository("app", &git.url())).await;
+        env.apply(kustomization("app", "app", "./deploy", in_namespace(&env))).await;
+        env.failed("Kustomization/app", "config.yaml").await;
+        let said = |mail: &Mail| {
+            let body: String =
+                mail.data.split("\n\n").nth(1).unwrap_or_default().split_whitespace().collect();
+            String::from_utf8(STANDARD.decode(body).unwrap_or_default()).unwrap_or_default()
+        };
+        let failure = |mail: &Mail| said(mail).starts_with("APP says BuildFailed");
+        let told = sink.wait_for("the failure", PATIENCE, failure).await.expect("a mail");
+        assert_eq!(told.to, ["ops@acme.example"]);
+
+        git.commit(&[("deploy/config.yaml", &config_map("app", "two"))]);
+        env.request_reconcile("GitRepository/app").await;
+        let success = |mail: &Mail| said(mail).starts_with("APP says ReconciliationSucceeded");
+        sink.wait_for("the end of it", PATIENCE, success).await.expect("a mail");
+        assert_eq!(sink.taken().iter().filter(|mail| success(mail)).count(), 1, "{:?}", sink.taken());
     });
 }
 
