@@ -3,7 +3,9 @@ CARGO ?= cargo
 NAME ?= .*
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-unit test-golden test-e2e test-cluster bless bench check fmt fmt-check lint tidy gen gen-check deny doc verify install
+OVERLAYS = default minimal lockdown sharded openshift monitoring
+
+.PHONY: manifests help build run test test-unit test-golden test-e2e test-cluster bless bench check fmt fmt-check lint tidy gen gen-check deny doc verify install
 
 help: ## print this help
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -51,6 +53,13 @@ lint: ## clippy, warnings are errors
 
 tidy: ## house rules: layers, lints, file sizes
 	$(CARGO) xtask tidy
+
+manifests: ## write each composition of config/ as one file, into target/manifests
+	@mkdir -p target/manifests
+	$(CARGO) build --release --quiet --package ferrite-cli --bin ferrite
+	@for overlay in $(OVERLAYS); do \
+	  $(CARGO) run --release --quiet --package ferrite-cli --bin ferrite -- kustomize build config/$$overlay -o target/manifests/$$overlay.yaml \
+	  && echo target/manifests/$$overlay.yaml || exit 1; done
 
 gen: ## write generated files (crds/, docs)
 	$(CARGO) xtask gen

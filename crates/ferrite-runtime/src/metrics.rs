@@ -58,9 +58,20 @@ enum Value {
     Histogram { counts: Vec<u64>, sum: f64 },
 }
 
-/// Ten exponential buckets from 10 ms to 30 min, as fluxcd/pkg `runtime/metrics` makes them.
-const RECONCILE_BOUNDS: &[f64] =
-    &[0.01, 0.0383, 0.1468, 0.5623, 2.1544, 8.2540, 31.6228, 121.1528, 464.1589, 1778.2794];
+/// Ten exponential buckets from 10 ms to 30 min, to the digit as Flux's controllers show them: a query that names a
+/// bucket goes on working.
+const RECONCILE_BOUNDS: &[f64] = &[
+    0.01,
+    0.038_363_583_488_692_544,
+    0.147_176_453_809_383_8,
+    0.564_621_617_328_616_9,
+    2.166_090_855_590_701,
+    8.309_900_738_254_731,
+    31.879_757_075_478_317,
+    122.302_172_216_434_93,
+    469.194_959_467_365_44,
+    1_799.999_999_999_998_6,
+];
 /// controller-runtime's and client-go's buckets, thinned.
 const TIME_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -120,6 +131,9 @@ impl Metrics {
         self.gauge("controller_runtime_max_concurrent_reconciles", help, &labels, count(workers));
         // Series that exist from the start let a dashboard show 0 instead of nothing.
         self.count(ERRORS.0, ERRORS.1, &labels, 0.0);
+        for result in ["error", "requeue", "requeue_after", "success"] {
+            self.count(TOTAL.0, TOTAL.1, &[labels[0], ("result", result)], 0.0);
+        }
         self.count(PANICS.0, PANICS.1, &labels, 0.0);
     }
 
@@ -148,8 +162,7 @@ impl Metrics {
             Outcome::Error => "error",
         };
         let own = [("controller", controller)];
-        let help = "Total number of reconciliations per controller";
-        self.count("controller_runtime_reconcile_total", help, &[own[0], ("result", result)], 1.0);
+        self.count(TOTAL.0, TOTAL.1, &[own[0], ("result", result)], 1.0);
         if outcome == Outcome::Error {
             self.count(ERRORS.0, ERRORS.1, &own, 1.0);
         }
@@ -192,6 +205,12 @@ impl Metrics {
             self.gauge("workqueue_depth", "Current depth of workqueue", &named, count(stats.depth));
             let help = "Number of currently used workers per controller";
             self.gauge("controller_runtime_active_workers", help, &named[..1], count(stats.active));
+            let help = "How many seconds has the longest running processor for workqueue been running.";
+            let longest = stats.longest.as_secs_f64();
+            self.gauge("workqueue_longest_running_processor_seconds", help, &named, longest);
+            let help = "How many seconds of work has been done that is in progress and hasn't been observed by work_duration.";
+            let unfinished = stats.unfinished.as_secs_f64();
+            self.gauge("workqueue_unfinished_work_seconds", help, &named, unfinished);
             self.total(
                 "workqueue_adds_total",
                 "Total number of adds handled by workqueue",
@@ -215,6 +234,8 @@ impl Metrics {
     }
 }
 
+const TOTAL: (&str, &str) =
+    ("controller_runtime_reconcile_total", "Total number of reconciliations per controller");
 const ERRORS: (&str, &str) =
     ("controller_runtime_reconcile_errors_total", "Total number of reconciliation errors per controller");
 const PANICS: (&str, &str) =
@@ -299,7 +320,7 @@ mod tests {
         let text = metrics.render();
         for line in [
             "gotk_reconcile_duration_seconds_bucket{kind=\"GitRepository\",name=\"app\",namespace=\"default\",le=\"0.01\"} 0",
-            "gotk_reconcile_duration_seconds_bucket{kind=\"GitRepository\",name=\"app\",namespace=\"default\",le=\"0.0383\"} 1",
+            "gotk_reconcile_duration_seconds_bucket{kind=\"GitRepository\",name=\"app\",namespace=\"default\",le=\"0.038363583488692544\"} 1",
             "gotk_reconcile_duration_seconds_count{kind=\"GitRepository\",name=\"app\",namespace=\"default\"} 1",
             "controller_runtime_reconcile_total{controller=\"gitrepository\",result=\"error\"} 1",
             "controller_runtime_reconcile_errors_total{controller=\"gitrepository\"} 1",

@@ -1,10 +1,13 @@
 //! A controller process from `main` to exit code: flags, log, client, listeners, leadership, signals.
 
+mod requests;
+
 use std::{collections::BTreeMap, error::Error, future::Future, io::Write as _, process::ExitCode};
 
 use clap::Parser;
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio_util::sync::CancellationToken;
@@ -127,8 +130,10 @@ where
     let namespace = environment.get("RUNTIME_NAMESPACE").cloned().unwrap_or_else(|| "flux-system".to_owned());
     let shutdown = CancellationToken::new();
     tokio::spawn(signals(shutdown.clone()));
-    let client = client(&common.kubeconfig).await?;
-    let runtime = runtime(name, field_manager, common, client, &namespace, shutdown.clone());
+    let metrics = Metrics::new();
+    let client = counted(config(&common.kubeconfig).await?, &metrics)?;
+    let parts = (client, metrics);
+    let runtime = runtime(name, field_manager, common, parts, &namespace, shutdown.clone());
     if common.metrics_addr != "0" {
         serve::metrics(&common.metrics_addr, runtime.metrics.clone(), shutdown.clone()).await?;
     }
@@ -172,11 +177,11 @@ fn runtime(
     name: &str,
     field_manager: &str,
     common: &CommonFlags,
-    client: Client,
+    (client, metrics): (Client, Metrics),
     namespace: &str,
     shutdown: CancellationToken,
 ) -> Runtime {
-    let (clock, metrics) = (Clock::system(), Metrics::new());
+    let clock = Clock::system();
     // The notification-controller's flag of this name is where it listens, which is no URL.
     let post_to = Some(common.events_addr.clone()).filter(|address| address.contains("://"));
     Runtime {
@@ -216,6 +221,15 @@ fn election(name: &str, common: &CommonFlags, namespace: &str) -> Election {
 ///
 /// When the file cannot be read, or there is no cluster to be found.
 pub async fn client(kubeconfig: &str) -> Result<Client, Fatal> {
+    Ok(Client::try_from(config(kubeconfig).await?)?)
+}
+
+/// A client whose requests show in `rest_client_requests_total`.
+fn counted(config: Config, metrics: &Metrics) -> Result<Client, Fatal> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&requests::Counting(metrics.clone())).build())
+}
+
+async fn config(kubeconfig: &str) -> Result<Config, Fatal> {
     let mut config = if kubeconfig.is_empty() {
         Config::infer().await?
     } else {
@@ -224,7 +238,7 @@ pub async fn client(kubeconfig: &str) -> Result<Client, Fatal> {
     };
     // The queue and the watches have their own backoff; hidden retries would look like a hang.
     config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }
 
 async fn signals(shutdown: CancellationToken) {

@@ -100,12 +100,16 @@ pub struct Stats {
     pub depth: usize,
     /// Keys being worked on now.
     pub active: usize,
+    /// How long the key that is worked on longest has been.
+    pub longest: Duration,
+    /// How long all keys that are worked on have been, together.
+    pub unfinished: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     ready_since: Option<Instant>,
-    active: Option<CancellationToken>,
+    active: Option<(CancellationToken, Instant)>,
     dirty: bool,
     due: Option<(Instant, u64)>,
     failures: u32,
@@ -147,7 +151,7 @@ impl<K: Clone + Eq + Hash + Debug> Queue<K> {
     /// Ends the waits of work that runs for `key` without making it ready.
     pub fn cancel(&self, key: &K) {
         if let Some(token) = self.state.lock().entries.get(key).and_then(|entry| entry.active.as_ref()) {
-            token.cancel();
+            token.0.cancel();
         }
     }
 
@@ -209,15 +213,24 @@ impl<K: Clone + Eq + Hash + Debug> Queue<K> {
     /// Counters for metrics.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = self.state.lock();
-        Stats { depth: state.ready.len(), ..state.stats }
+        self.state.lock().stats(Instant::now())
     }
 }
 
 impl<K: Clone + Eq + Hash + Debug> State<K> {
+    fn stats(&self, now: Instant) -> Stats {
+        let begun = self.entries.values().filter_map(|entry| entry.active.as_ref());
+        let mut stats = Stats { depth: self.ready.len(), ..self.stats };
+        for age in begun.map(|(_, since)| now.saturating_duration_since(*since)) {
+            stats.longest = stats.longest.max(age);
+            stats.unfinished = stats.unfinished.saturating_add(age);
+        }
+        stats
+    }
+
     fn add(&mut self, key: K, supersede: bool, now: Instant) {
         let entry = self.entries.entry(key.clone()).or_default();
-        if let Some(token) = &entry.active {
+        if let Some((token, _)) = &entry.active {
             entry.dirty = true;
             if supersede {
                 token.cancel();
@@ -274,7 +287,7 @@ impl<K: Clone + Eq + Hash + Debug> State<K> {
         self.unschedule(&key);
         let entry = self.entries.entry(key.clone()).or_default();
         let superseded = CancellationToken::new();
-        entry.active = Some(superseded.clone());
+        entry.active = Some((superseded.clone(), now));
         let waited =
             entry.ready_since.take().map(|since| now.saturating_duration_since(since)).unwrap_or_default();
         self.stats.active += 1;

@@ -54,17 +54,24 @@ fn controllers() -> Vec<String> {
     found
 }
 
+/// Folders of `config/` with a kustomization of their own.
+fn folders(below: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(below).unwrap().map(|entry| entry.unwrap().path());
+    let inner = entries.filter(|path| path.is_dir()).flat_map(|path| folders(&path));
+    let own = below.join("kustomization.yaml").exists().then(|| below.to_owned());
+    own.into_iter().chain(inner).collect()
+}
+
 #[test]
 fn every_file_is_one_object_that_a_kustomization_lists() {
-    for folder in fs_err::read_dir(root().join("config")).unwrap() {
-        let folder = folder.unwrap().path();
-        if !folder.is_dir() {
-            continue;
-        }
+    for folder in folders(&root().join("config")) {
         let kustomization = read(&folder.join("kustomization.yaml"));
         let listed = strings(&kustomization["resources"]);
         for entry in fs_err::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
             let file = path.file_name().unwrap().to_str().unwrap();
             let object = read(&path);
             assert!(object["apiVersion"].is_string() && object["kind"].is_string(), "{}", path.display());
@@ -75,6 +82,66 @@ fn every_file_is_one_object_that_a_kustomization_lists() {
             );
         }
     }
+}
+
+#[test]
+fn every_folder_builds_and_dashboards_are_json() {
+    for folder in folders(&root().join("config")) {
+        let objects = build(folder.strip_prefix(root()).unwrap().to_str().unwrap());
+        assert!(!objects.is_empty(), "{}", folder.display());
+    }
+    let dashboards = build("config/monitoring");
+    let map = of_kind(&dashboards, "ConfigMap").next().unwrap();
+    for (file, text) in map["data"].as_object().unwrap() {
+        let board: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        assert!(board["uid"].is_string() && board["panels"].as_array().unwrap().len() > 3, "{file}");
+    }
+}
+
+fn args(object: &Value) -> Vec<&str> {
+    strings(&object["spec"]["template"]["spec"]["containers"][0]["args"])
+}
+
+#[test]
+fn lockdown_names_an_account_and_closes_references() {
+    let objects = build("config/lockdown");
+    for deployment in of_kind(&objects, "Deployment") {
+        let (name, args) = (name(deployment), args(deployment));
+        let applies = matches!(name, "kustomize-controller" | "helm-controller");
+        assert_eq!(args.contains(&"--default-service-account=default"), applies, "{name}");
+        assert_eq!(args.contains(&"--no-cross-namespace-refs=true"), name != "source-controller", "{name}");
+        assert_eq!(args.contains(&"--no-remote-bases=true"), name == "kustomize-controller", "{name}");
+    }
+}
+
+#[test]
+fn a_shard_has_pods_of_its_own_and_nothing_of_others() {
+    let objects = build("config/sharded");
+    let names: Vec<_> = of_kind(&objects, "Deployment").map(name).collect();
+    assert_eq!(names.iter().filter(|name| name.ends_with("-shard1")).count(), 3, "{names:?}");
+    assert!(of_kind(&objects, "ServiceAccount").all(|account| !name(account).ends_with("-shard1")));
+    for deployment in of_kind(&objects, "Deployment") {
+        let (name, args) = (name(deployment), args(deployment));
+        assert_eq!(deployment["spec"]["selector"]["matchLabels"]["app"], name);
+        assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["app"], name);
+        let selector = args.iter().find_map(|arg| arg.strip_prefix("--watch-label-selector="));
+        let expected = match name {
+            "notification-controller" => None,
+            _ if name.ends_with("-shard1") => Some("sharding.fluxcd.io/key=shard1"),
+            _ => Some("!sharding.fluxcd.io/key"),
+        };
+        assert_eq!(selector, expected, "{name}");
+    }
+    let service = of_kind(&objects, "Service").find(|service| name(service) == "source-controller-shard1");
+    assert_eq!(service.unwrap()["spec"]["selector"]["app"], "source-controller-shard1");
+}
+
+#[test]
+fn minimal_posts_to_nobody() {
+    let objects = build("config/minimal");
+    let names: Vec<_> = of_kind(&objects, "Deployment").map(name).collect();
+    assert_eq!(names, ["source-controller", "kustomize-controller"]);
+    assert!(of_kind(&objects, "Deployment").all(|deployment| args(deployment)[0] == "--events-addr="));
 }
 
 #[test]

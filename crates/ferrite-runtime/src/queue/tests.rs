@@ -167,3 +167,18 @@ async fn waiting_workers_are_woken_once_each() {
     keys.sort_unstable();
     assert_eq!(keys, ["a", "b"]);
 }
+
+#[test]
+fn work_in_progress_shows_before_it_ends() {
+    let mut sim = Sim::new();
+    sim.add("a");
+    sim.add("b");
+    assert_eq!(sim.key(), Some("a"));
+    sim.now += Duration::from_secs(5);
+    assert_eq!(sim.key(), Some("b"));
+    sim.now += Duration::from_secs(1);
+    let stats = sim.state.stats(sim.now);
+    assert_eq!((stats.longest, stats.unfinished), (Duration::from_secs(6), Duration::from_secs(7)));
+    sim.finish("a", Finish::Idle);
+    assert_eq!(sim.state.stats(sim.now).longest, Duration::from_secs(1));
+}
