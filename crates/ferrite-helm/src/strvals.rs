@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 /// Largest list index; guards against `a[999999999]=x`.
-const MAX_INDEX: i64 = 65536;
+const MAX_INDEX: usize = 65536;
 
 /// Nesting of names.
 const MAX_DEPTH: usize = 30;
@@ -29,9 +29,18 @@ pub enum Mode {
 pub fn parse_into(text: &str, values: &mut Map<String, Value>, mode: Mode) -> Result<(), String> {
     let mut parser = Parser { chars: text.chars().collect(), at: 0, mode };
     while parser.at < parser.chars.len() {
-        parser.key(values, 0)?;
+        if parser.key(values, 0)? == Flow::End {
+            break;
+        }
     }
     Ok(())
+}
+
+/// Whether the text ended where something could have followed; Helm then keeps what it has, and no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    More,
+    End,
 }
 
 struct Parser {
@@ -61,53 +70,43 @@ impl Parser {
         (text, None)
     }
 
-    fn key(&mut self, data: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
+    fn key(&mut self, data: &mut Map<String, Value>, depth: usize) -> Result<Flow, String> {
         let stops: &[char] =
             if self.mode == Mode::Literal { &['=', '[', '.'] } else { &['=', '[', ',', '.'] };
         let (key, last) = self.until(stops);
         match last {
-            None => {
-                if key.is_empty() {
-                    return Ok(());
-                }
-                Err(format!("key {} has no value", quoted(&key)))
-            }
+            None if key.is_empty() => Ok(Flow::End),
+            None => Err(format!("key {} has no value", quoted(&key))),
             Some('[') => {
-                let index = self.index()?;
+                let Some(index) = self.index()? else { return Ok(Flow::End) };
                 let mut list = match data.get_mut(&key) {
-                    Some(Value::Array(list)) if !key.is_empty() => std::mem::take(list),
-                    _ => Vec::new(),
+                    Some(Value::Array(list)) => std::mem::take(list),
+                    Some(other) => return Err(mismatch(other, "[]interface {}")),
+                    None => Vec::new(),
                 };
                 let done = self.item(&mut list, index, depth);
-                data.insert(key, Value::Array(list));
+                set(data, key, Value::Array(list));
                 done
             }
             Some('=') => {
-                if self.mode == Mode::Json {
-                    let value = self.json()?;
-                    set(data, key, value);
-                    return Ok(());
-                }
-                let value = self.value()?;
+                let ends = self.at >= self.chars.len();
+                let value = if self.mode == Mode::Json { self.json()? } else { self.value()? };
                 set(data, key, value);
-                Ok(())
+                Ok(if ends && self.mode != Mode::Json { Flow::End } else { Flow::More })
             }
             Some(',') => {
                 set(data, key.clone(), "".into());
                 Err(format!("key {} has no value (cannot end with ,)", quoted(&key)))
             }
             Some(_) => {
-                if depth >= MAX_DEPTH {
-                    return Err(format!(
-                        "value name nested level is greater than maximum supported nested level of {MAX_DEPTH}"
-                    ));
-                }
+                deeper(depth)?;
                 let mut inner = match data.get_mut(&key) {
                     Some(Value::Object(inner)) => std::mem::take(inner),
-                    _ => Map::new(),
+                    Some(other) => return Err(mismatch(other, "map[string]interface {}")),
+                    None => Map::new(),
                 };
                 let done = self.key(&mut inner, depth + 1);
-                if done.is_ok() && inner.is_empty() {
+                if done == Ok(Flow::More) && inner.is_empty() {
                     return Err(format!("key map {} has no value", quoted(&key)));
                 }
                 if !inner.is_empty() {
@@ -118,61 +117,61 @@ impl Parser {
         }
     }
 
-    fn index(&mut self) -> Result<usize, String> {
+    /// The index up to `]`; `None` when the text ends before it.
+    fn index(&mut self) -> Result<Option<i64>, String> {
         let (text, stop) = self.until(&[']']);
         if stop.is_none() {
-            return Err("error parsing index: EOF".into());
+            return Ok(None);
         }
-        let index: i64 = text.parse().map_err(|_| {
+        text.parse().map(Some).map_err(|_| {
             format!("error parsing index: strconv.Atoi: parsing {}: invalid syntax", quoted(&text))
-        })?;
-        if index < 0 {
-            return Err(format!("negative {index} index not allowed"));
-        }
-        if index > MAX_INDEX {
-            return Err(format!("index of {index} is greater than maximum supported index of {MAX_INDEX}"));
-        }
-        usize::try_from(index).map_err(|e| e.to_string())
+        })
     }
 
-    fn item(&mut self, list: &mut Vec<Value>, index: usize, depth: usize) -> Result<(), String> {
+    fn item(&mut self, list: &mut Vec<Value>, index: i64, depth: usize) -> Result<Flow, String> {
+        let Ok(at) = usize::try_from(index) else {
+            return Err(format!("negative {index} index not allowed"));
+        };
         let (text, last) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
             return Err(format!("unexpected data at end of array index: {}", quoted(&text)));
         }
         match last {
-            None => Ok(()),
+            None => Ok(Flow::End),
             Some('=') => {
                 let value = if self.mode == Mode::Json { self.json()? } else { self.value()? };
-                put(list, index, value);
-                Ok(())
+                put(list, at, value)?;
+                Ok(Flow::More)
             }
             Some('[') => {
-                let next = self.index()?;
+                let Some(next) = self.index()? else { return Ok(Flow::End) };
                 if depth >= MAX_DEPTH {
                     return Err("lists are nested too deeply".into());
                 }
-                let mut inner = match list.get_mut(index) {
-                    Some(Value::Array(inner)) => std::mem::take(inner),
-                    _ => Vec::new(),
+                let mut inner = match list.get(at) {
+                    Some(Value::Array(inner)) => inner.clone(),
+                    None | Some(Value::Null) => Vec::new(),
+                    Some(other) => return Err(mismatch(other, "[]interface {}")),
                 };
-                let done = self.item(&mut inner, next, depth + 1);
-                put(list, index, Value::Array(inner));
-                done
+                let done = self.item(&mut inner, next, depth + 1)?;
+                if done == Flow::More {
+                    put(list, at, Value::Array(inner))?;
+                }
+                Ok(done)
             }
             Some(_) => {
-                if depth >= MAX_DEPTH {
-                    return Err(format!(
-                        "value name nested level is greater than maximum supported nested level of {MAX_DEPTH}"
-                    ));
-                }
-                let mut inner = match list.get_mut(index) {
+                deeper(depth)?;
+                let known = list.get_mut(at);
+                let exists = known.is_some();
+                let mut inner = match known {
                     Some(Value::Object(inner)) => std::mem::take(inner),
                     _ => Map::new(),
                 };
-                let done = self.key(&mut inner, depth + 1);
-                put(list, index, Value::Object(inner));
-                done
+                let done = self.key(&mut inner, depth + 1)?;
+                if done == Flow::More || exists {
+                    put(list, at, Value::Object(inner))?;
+                }
+                Ok(done)
             }
         }
     }
@@ -273,11 +272,38 @@ fn set(data: &mut Map<String, Value>, key: String, value: Value) {
     }
 }
 
-fn put(list: &mut Vec<Value>, index: usize, value: Value) {
+fn put(list: &mut Vec<Value>, index: usize, value: Value) -> Result<(), String> {
+    if index > MAX_INDEX {
+        return Err(format!("index of {index} is greater than maximum supported index of {MAX_INDEX}"));
+    }
     if list.len() <= index {
         list.resize(index + 1, Value::Null);
     }
-    list[index] = value;
+    if let Some(place) = list.get_mut(index) {
+        *place = value;
+    }
+    Ok(())
+}
+
+fn deeper(depth: usize) -> Result<(), String> {
+    if depth < MAX_DEPTH {
+        return Ok(());
+    }
+    Err(format!("value name nested level is greater than maximum supported nested level of {MAX_DEPTH}"))
+}
+
+/// What is there already is not of the type that the name needs: Helm stops rather than replace it.
+fn mismatch(found: &Value, wanted: &str) -> String {
+    let name = match found {
+        Value::Null => "nil",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    };
+    format!("unable to parse key: interface conversion: interface {{}} is {name}, not {wanted}")
 }
 
 #[cfg(test)]
@@ -307,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_end_early_say_nothing() {
+        check(Mode::Typed, "a.", Ok("{}"));
+        check(Mode::Typed, "a=1,b[", Ok(r#"{"a":1}"#));
+        check(Mode::Typed, "a[0]", Ok(r#"{"a":[]}"#));
+        check(Mode::Typed, "a[0].b=", Ok(r#"{"a":[]}"#));
+        check(Mode::Typed, "a[0].b=1,a[0].c=", Ok(r#"{"a":[{"b":1,"c":""}]}"#));
+    }
+
+    #[test]
     fn mistakes() {
         check(Mode::Typed, "a", Err(r#"key "a" has no value"#));
         check(
@@ -321,5 +356,14 @@ mod tests {
             Err("index of 70000 is greater than maximum supported index of 65536"),
         );
         check(Mode::Typed, "a={x", Err("list must terminate with '}'"));
+        let conversion = "unable to parse key: interface conversion: interface {} is";
+        for (text, expect) in [
+            ("a=1,a.b=2", "int64, not map[string]interface {}"),
+            ("a=null,a.b=2", "nil, not map[string]interface {}"),
+            ("a.b=1,a[0]=2", "map[string]interface {}, not []interface {}"),
+            ("a[0]=x,a[0][0]=2", "string, not []interface {}"),
+        ] {
+            check(Mode::Typed, text, Err(&format!("{conversion} {expect}")));
+        }
     }
 }
