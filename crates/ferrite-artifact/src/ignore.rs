@@ -39,6 +39,12 @@ const DEFAULTS: &[&str] = &[
     "**/.flux.yaml",
 ];
 
+/// Whether `pattern` matches all of one `name` of a path, as Go's `path.Match`; `None` when the pattern is malformed.
+#[must_use]
+pub fn matches_name(pattern: &str, name: &str) -> Option<bool> {
+    glob::matches(pattern, name)
+}
+
 /// Ignore rules that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IgnoreError {

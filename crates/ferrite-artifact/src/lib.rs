@@ -37,7 +37,7 @@ mod unpack;
 pub use archive::{ArchiveError, Bounds, Item, ItemKind, Summary, archive, archive_streams};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use fetch::{FetchError, FetchOptions, Fetcher, Hosts};
-pub use ignore::{IgnoreError, Rules};
+pub use ignore::{IgnoreError, Rules, matches_name};
 pub use serve::serve;
 pub use store::{DiskStore, Health, ObjectDirectory, Pending, Retention, Store, StoreError, Stored};
 pub use unpack::{Limits, UnpackError, unpack};

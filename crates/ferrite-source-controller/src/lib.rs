@@ -23,6 +23,7 @@
 //! supported yet stalls with a condition that says so; it is never fetched differently than asked.
 
 mod args;
+pub mod artifact_generator;
 pub mod bucket;
 mod config;
 mod context;
@@ -37,6 +38,7 @@ pub mod oci_repository;
 mod outcome;
 mod polls;
 mod storage;
+pub mod watcher;
 #[cfg(test)]
 mod world;
 
@@ -44,6 +46,7 @@ use std::sync::Arc;
 
 use ferrite_artifact::{Algorithm, DiskStore};
 use ferrite_runtime::{Controller, Handle, Runtime, serve};
+use tokio::task::JoinHandle;
 
 pub use args::{Args, FEATURE_GATES};
 use bucket::Buckets;
@@ -69,6 +72,9 @@ pub enum Error {
     /// `--storage-addr` cannot be bound.
     #[error("cannot serve artifacts; check --storage-addr")]
     Listen(#[source] std::io::Error),
+    /// The client for artifacts cannot be set up.
+    #[error("cannot prepare to fetch artifacts")]
+    Fetcher(#[source] ferrite_artifact::FetchError),
     /// A blocking task was cancelled.
     #[error("interrupted while opening the storage")]
     Interrupted,
@@ -81,21 +87,8 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]: only what is wrong at the start. Later failures are conditions on objects.
 pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
-    let algorithm: Algorithm = config.digest_algorithm.parse().map_err(Error::Algorithm)?;
-    let path = config.storage_path.clone();
-    let opened = tokio::task::spawn_blocking(move || DiskStore::open(path, algorithm)).await;
-    let store = opened.map_err(|_| Error::Interrupted)?.map_err(Error::Storage)?;
-    let listener = serve::listen(&config.storage_addr).await.map_err(Error::Listen)?;
-    let advertised = config.advertised(listener.local_addr().map_err(Error::Listen)?);
-    tracing::info!(%advertised, path = %store.root().display(), "serving artifacts");
-    let shutdown = runtime.shutdown.clone();
-    let server =
-        tokio::spawn(ferrite_artifact::serve(
-            listener,
-            store.clone(),
-            async move { shutdown.cancelled().await },
-        ));
-    let context = Arc::new(Context::new(&runtime, &config, Arc::new(store), advertised));
+    let (context, server) = open(&runtime, &config).await?;
+    let context = Arc::new(context);
     let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
     let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
     let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(Arc::clone(&context)));
@@ -111,4 +104,23 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
         buckets.concurrent(workers).run()
     );
     server.await.map_err(|_| Error::Interrupted)
+}
+
+/// Opens the storage and serves it.
+async fn open(runtime: &Runtime, config: &Config) -> Result<(Context, JoinHandle<()>), Error> {
+    let algorithm: Algorithm = config.digest_algorithm.parse().map_err(Error::Algorithm)?;
+    let path = config.storage_path.clone();
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(path, algorithm)).await;
+    let store = opened.map_err(|_| Error::Interrupted)?.map_err(Error::Storage)?;
+    let listener = serve::listen(&config.storage_addr).await.map_err(Error::Listen)?;
+    let advertised = config.advertised(listener.local_addr().map_err(Error::Listen)?);
+    tracing::info!(%advertised, path = %store.root().display(), "serving artifacts");
+    let shutdown = runtime.shutdown.clone();
+    let server =
+        tokio::spawn(ferrite_artifact::serve(
+            listener,
+            store.clone(),
+            async move { shutdown.cancelled().await },
+        ));
+    Ok((Context::new(runtime, config, Arc::new(store), advertised), server))
 }

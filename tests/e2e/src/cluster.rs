@@ -147,14 +147,27 @@ async fn start_controllers(
         "source-controller",
         ferrite_source_controller::run(runtime("source-controller", "source-controller"), source),
     );
+    let watched = storage.join("watcher");
+    std::fs::DirBuilder::new().create(&watched)?;
+    let mut watcher = ferrite_source_controller::watcher::WatcherConfig::new(watched);
+    "127.0.0.1:0".clone_into(&mut watcher.storage.storage_addr);
+    let watcher =
+        ferrite_source_controller::watcher::run(runtime("source-watcher", "source-watcher"), watcher);
+    spawn("source-watcher", watcher);
     let kustomize = ferrite_kustomize_controller::run(
         runtime("kustomize-controller", "gotk-kustomize-controller"),
-        ferrite_kustomize_controller::Config::default(),
+        ferrite_kustomize_controller::Config {
+            external_artifact: true,
+            ..ferrite_kustomize_controller::Config::default()
+        },
     );
     spawn("kustomize-controller", kustomize);
     let helm = ferrite_helm_controller::run(
         runtime("helm-controller", ferrite_helm_controller::STATUS_MANAGER),
-        ferrite_helm_controller::Config::default(),
+        ferrite_helm_controller::Config {
+            external_artifact: true,
+            ..ferrite_helm_controller::Config::default()
+        },
     );
     spawn("helm-controller", helm);
     if real_cluster && kubelet::is_needed(client).await? {

@@ -302,7 +302,15 @@ impl Env {
 
     async fn print(&self) {
         eprintln!("--- namespace {} ---", self.namespace);
-        for kind in ["GitRepository", "Bucket", "Kustomization", "Receiver", "Event.v1"] {
+        for kind in [
+            "GitRepository",
+            "Bucket",
+            "ArtifactGenerator",
+            "ExternalArtifact",
+            "Kustomization",
+            "HelmRelease",
+            "Event.v1",
+        ] {
             let Ok(list) = self.api(kind, None).await.list(&ListParams::default()).await else { continue };
             for object in list.items {
                 eprintln!("{}", pretty(&plain(&object)));
@@ -311,7 +319,7 @@ impl Env {
     }
 
     async fn remove(&self) {
-        for kind in ["Kustomization", "GitRepository", "Bucket"] {
+        for kind in ["Kustomization", "HelmRelease", "ArtifactGenerator", "GitRepository", "Bucket"] {
             let api = self.api(kind, None).await;
             let _best_effort = api.delete_collection(&Default::default(), &ListParams::default()).await;
         }

@@ -1,5 +1,7 @@
 //! The stories a user would tell, each on real controllers, a real Git server and a Kubernetes API.
 
+#[path = "stories/artifact_generator.rs"]
+mod artifact_generator;
 #[path = "stories/bad_input.rs"]
 mod bad_input;
 #[path = "stories/bucket.rs"]
