@@ -1,9 +1,10 @@
 //! What `kustomize build` loads from elsewhere: single files over HTTP, and directories of Git repositories.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrite_git::{Client, EntryKind, Reference, Snapshot};
+use ferrite_git::{Auth, Client, EntryKind, Location, Reference, Snapshot, SshAuth};
 use ferrite_kustomize::{Remote, RepoSpec};
 use ferrite_tree::{MemoryTree, Tree};
 
@@ -62,23 +63,65 @@ enum FetchError {
     Git(#[from] ferrite_git::Error),
     #[error(transparent)]
     Tree(#[from] ferrite_tree::Error),
+    #[error("there is no SSH key without a passphrase in '{directory}' (id_ed25519, id_ecdsa or id_rsa)")]
+    NoKey {
+        /// Where the keys of the user are.
+        directory: String,
+    },
     #[error("its files have more than {TREE_BYTES} bytes")]
     TooLarge,
 }
 
 async fn fetch(spec: &RepoSpec) -> Result<MemoryTree, FetchError> {
-    let local = spec.clone.strip_prefix("file://");
-    let mut remote = ferrite_git::Remote::parse(local.unwrap_or(&spec.clone))?;
-    remote.timeout = TIMEOUT;
-    let client = Client::new(remote)?;
     let mut failure = None;
-    for reference in candidates(&spec.reference) {
-        match client.resolve(&reference).await {
-            Ok(head) => return tree(&client.fetch(&head).await?),
-            Err(error) => failure = failure.or(Some(error)),
+    for remote in remotes(spec, std::env::home_dir().as_deref())? {
+        let client = Client::new(remote)?;
+        for reference in candidates(&spec.reference) {
+            let head = match client.resolve(&reference).await {
+                Ok(head) => head,
+                Err(error) => {
+                    failure = failure.or(Some(error));
+                    continue;
+                }
+            };
+            let mut snapshot = client.fetch(&head).await?;
+            if spec.submodules {
+                snapshot = client.fetch_submodules(snapshot).await?;
+            }
+            return tree(&snapshot);
+        }
+        // The next key may be let in; anything else stays as it is.
+        if !matches!(failure, Some(ferrite_git::Error::SshRefused { .. } | ferrite_git::Error::SshKey { .. }))
+        {
+            break;
         }
     }
     Err(failure.unwrap_or(ferrite_git::Error::Interrupted).into())
+}
+
+/// The repository with whatever lets this user in; over SSH one for each of the user's usual keys.
+fn remotes(spec: &RepoSpec, home: Option<&Path>) -> Result<Vec<ferrite_git::Remote>, FetchError> {
+    if let Some(path) = spec.clone.strip_prefix("file://") {
+        return Ok(vec![ferrite_git::Remote::local(path).with_timeout(TIMEOUT)]);
+    }
+    let remote = ferrite_git::Remote::parse_any(&spec.clone)?.with_timeout(TIMEOUT);
+    if !matches!(remote.location, Location::Ssh(_)) {
+        return Ok(vec![remote]);
+    }
+    let ssh = home.map(|home| home.join(".ssh")).unwrap_or_default();
+    let known_hosts = fs_err::read(ssh.join("known_hosts")).unwrap_or_default();
+    let keys =
+        ["id_ed25519", "id_ecdsa", "id_rsa"].iter().filter_map(|name| fs_err::read(ssh.join(name)).ok());
+    let all: Vec<_> = keys
+        .map(|identity| SshAuth {
+            identity: identity.into(),
+            passphrase: None,
+            known_hosts: known_hosts.clone(),
+        })
+        .filter(|auth| !auth.lacks_passphrase())
+        .map(|auth| remote.clone().with_auth(Auth::Ssh(auth)))
+        .collect();
+    if all.is_empty() { Err(FetchError::NoKey { directory: ssh.display().to_string() }) } else { Ok(all) }
 }
 
 /// What `ref=` may mean: a branch, a tag, a commit; the remote's default branch without it.
@@ -96,7 +139,7 @@ fn candidates(reference: &str) -> Vec<Reference> {
     all
 }
 
-/// The regular files of a commit; links and submodules are left out.
+/// The regular files of a commit; links are left out.
 fn tree(snapshot: &Snapshot) -> Result<MemoryTree, FetchError> {
     let mut builder = MemoryTree::builder();
     let mut total = 0;
@@ -139,6 +182,41 @@ mod tests {
         assert_eq!(
             built.unwrap().to_yaml(),
             "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: prod-web\n"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bases_come_over_ssh_with_the_keys_of_the_user_and_with_submodules() {
+        let git = ferrite_testkit::GitServer::start_ssh().await.unwrap();
+        let lib = git.repository("lib", &[("web.yaml", "kind: ConfigMap\n")]).unwrap();
+        let base = git.repository("base", &[("kustomization.yaml", "resources: [lib/web.yaml]\n")]).unwrap();
+        base.submodule("lib", "../lib", &lib).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let ssh = home.path().join(".ssh");
+        fs_err::create_dir(&ssh).unwrap();
+        let spec = RepoSpec {
+            clone: base.url(),
+            path: String::new(),
+            reference: "main".to_owned(),
+            submodules: true,
+        };
+        let none = remotes(&spec, Some(home.path())).unwrap_err().to_string();
+        assert!(none.starts_with("there is no SSH key without a passphrase in '"), "{none}");
+
+        let (stranger, _) = ferrite_testkit::new_ssh_key(ferrite_testkit::SshKey::Ecdsa, None).unwrap();
+        fs_err::write(ssh.join("id_ecdsa"), stranger).unwrap();
+        let key = git.ssh_key(ferrite_testkit::SshKey::Ed25519, None).unwrap();
+        fs_err::write(ssh.join("id_ed25519"), key).unwrap();
+        fs_err::write(ssh.join("known_hosts"), git.known_hosts().unwrap()).unwrap();
+        let found = remotes(&spec, Some(home.path())).unwrap();
+        assert_eq!(found.len(), 2);
+        let client = Client::new(found[0].clone()).unwrap();
+        let head = client.resolve(&Reference::branch("main")).await.unwrap();
+        let snapshot = client.fetch_submodules(client.fetch(&head).await.unwrap()).await.unwrap();
+        let files = tree(&snapshot).unwrap();
+        assert_eq!(
+            files.files().map(|(path, ..)| path.to_owned()).collect::<Vec<_>>(),
+            [".gitmodules", "kustomization.yaml", "lib/web.yaml"]
         );
     }
 

@@ -72,7 +72,7 @@ impl Client {
         self.deadline(self.fetch_inner(head)).await
     }
 
-    async fn deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(crate) async fn deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let timeout = self.remote.timeout;
         match tokio::time::timeout(timeout, work).await {
             Ok(result) => result,
@@ -176,11 +176,31 @@ impl Client {
             Err(Error::Refused { message, .. })
                 if message.contains("not our ref") || message.contains("unadvertised") =>
             {
-                return Err(self.unknown_commit(&head));
+                self.fetch_history(transport, &server, &head).await?
             }
             other => other?,
         };
         blocking(move || Snapshot::open(store, &head, &remote)).await
+    }
+
+    /// Fetches everything there is, for servers of protocol v0 that give out only what a ref names.
+    async fn fetch_history(
+        &self,
+        transport: &Transport,
+        server: &Advertisement,
+        head: &Head,
+    ) -> Result<Store, Error> {
+        let Some(refs) = &server.refs else { return Err(self.unknown_commit(head)) };
+        let named =
+            |found: &&Ref| found.name.starts_with("refs/heads/") || found.name.starts_with("refs/tags/");
+        let mut wants: Vec<ObjectId> = refs.iter().filter(named).map(|found| found.target).collect();
+        wants.sort_unstable();
+        wants.dedup();
+        if wants.is_empty() {
+            return Err(self.unknown_commit(head));
+        }
+        let (server, connection) = transport.open(self.remote.limits.advertisement_bytes).await?;
+        self.receive(connection, &server, &wants, Extent::History).await
     }
 
     fn unknown_commit(&self, head: &Head) -> Error {
@@ -259,7 +279,7 @@ impl Meter {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)?

@@ -222,6 +222,14 @@ pub enum Error {
         /// Why.
         problem: &'static str,
     },
+    /// A submodule's address cannot or must not be followed.
+    #[error("cannot use the submodule '{path}': {problem}")]
+    Submodule {
+        /// Its path in the repository that names it.
+        path: String,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
     /// An object is missing or damaged.
     #[error("cannot {action}")]
     Objects {

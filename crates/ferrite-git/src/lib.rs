@@ -29,7 +29,7 @@
 //!
 //! **Invariants.** No process is spawned and no configuration of the user or the system is read. Every read from a
 //! peer is bounded, in bytes and by the remote's deadline. Secrets are [`Redacted`] and reach no error, and neither
-//! does the user part of a URL. It deliberately knows no LFS, no submodules and no work trees.
+//! does the user part of a URL. It deliberately knows no LFS and no work trees.
 
 mod client;
 mod connection;
@@ -47,6 +47,7 @@ pub mod serve;
 pub mod signature;
 mod snapshot;
 mod ssh;
+mod submodules;
 
 pub use client::Client;
 pub use error::Error;

@@ -191,12 +191,14 @@ pub(crate) enum Extent {
     Shallow,
     /// The wanted commits without files, where the server can leave them out.
     CommitsOnly,
+    /// The wanted commits with all that came before them.
+    History,
 }
 
 /// The request for `wants`, in the protocol the server speaks.
 pub(crate) fn fetch_request(server: &Advertisement, wants: &[ObjectId], extent: Extent) -> Vec<u8> {
     let filter = extent == Extent::CommitsOnly && server.fetches_with("filter");
-    let shallow = server.fetches_with("shallow");
+    let shallow = extent != Extent::History && server.fetches_with("shallow");
     if server.is_v2() {
         let mut out = command("fetch", server);
         pktline::line(&mut out, "ofs-delta");

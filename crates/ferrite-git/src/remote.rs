@@ -49,7 +49,7 @@ pub struct SshAddress {
     pub host: String,
     /// The port, 22 unless the address names one.
     pub port: u16,
-    /// The path as the server sees it, with its leading `/`.
+    /// The path as the server sees it; with a leading `/`, unless it begins where the user's home is.
     pub path: String,
 }
 
@@ -58,10 +58,11 @@ impl fmt::Display for SshAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user: _, host, port, path } = self;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let path = path.trim_start_matches('/');
         if *port == DEFAULT_SSH_PORT {
-            write!(f, "ssh://{host}{path}")
+            write!(f, "ssh://{host}/{path}")
         } else {
-            write!(f, "ssh://{host}:{port}{path}")
+            write!(f, "ssh://{host}:{port}/{path}")
         }
     }
 }
@@ -208,6 +209,35 @@ impl Remote {
         Ok(Self { auth, ..Self::at(Location::Http(url)) })
     }
 
+    /// As [`Remote::parse`], and `user@host:path` as well, which Git takes for SSH.
+    ///
+    /// # Errors
+    /// As [`Remote::parse`].
+    pub fn parse_any(address: &str) -> Result<Self, Error> {
+        let wrong = |problem: &str| Error::Url { url: redact(address), problem: problem.to_owned() };
+        if address.contains("://") {
+            return Self::parse(address);
+        }
+        let (host, path) = address.split_once(':').ok_or_else(|| wrong("expected https:// or ssh://"))?;
+        if address.len() > 4096 || host.contains('/') || path.starts_with(':') {
+            return Err(wrong("expected https://, ssh:// or user@host:path"));
+        }
+        let url = Url::parse(&format!("ssh://{host}/")).map_err(|_| wrong("expected user@host:path"))?;
+        if url.port().is_some() || url.password().is_some() {
+            return Err(wrong("expected user@host:path"));
+        }
+        let path_is_plain = !path.is_empty()
+            && !path.starts_with('-')
+            && !path.chars().any(|c| c.is_control() || c == '\\' || c == ' ');
+        if !path_is_plain {
+            return Err(wrong("its path is empty or holds a character that none may hold"));
+        }
+        let mut with_path = url;
+        with_path.set_path("/x");
+        let found = ssh_address(&with_path).map_err(wrong)?;
+        Ok(Self::at(Location::Ssh(SshAddress { path: path.to_owned(), ..found })))
+    }
+
     /// A repository on this machine. Never call this with an address from a tenant.
     pub fn local(path: impl Into<PathBuf>) -> Self {
         Self::at(Location::Local(path.into()))
@@ -346,6 +376,19 @@ mod tests {
             let expect = SshAddress { user: user.into(), host: host.into(), port, path: path.into() };
             assert_eq!(remote.location, Location::Ssh(expect));
             assert_eq!(remote.shown(), shown);
+        }
+    }
+
+    #[test]
+    fn the_short_form_of_ssh_addresses_is_read_where_git_reads_it() {
+        let remote = Remote::parse_any("git@github.com:org/app.git").unwrap();
+        let Location::Ssh(address) = &remote.location else { panic!("expected SSH") };
+        assert_eq!((address.host.as_str(), address.path.as_str()), ("github.com", "org/app.git"));
+        assert_eq!(remote.shown(), "ssh://github.com/org/app.git");
+        for address in
+            ["/tmp/x", "host", "-x:y", "ext::sh -c id", "git@host:", "git@host:-x", "a/b:c", "c:\\x"]
+        {
+            assert!(Remote::parse_any(address).is_err(), "`{address}` must be refused");
         }
     }
 }

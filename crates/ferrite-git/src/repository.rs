@@ -26,6 +26,13 @@ pub enum Change {
         /// The content, or the target of a symbolic link.
         bytes: Vec<u8>,
     },
+    /// Puts a commit of another repository at a path; `.gitmodules` says where that repository is.
+    Submodule {
+        /// The path below the root.
+        path: String,
+        /// The commit.
+        commit: ObjectId,
+    },
     /// Removes a file or a directory; nothing happens when it is not there.
     Remove {
         /// The path below the root.
@@ -46,7 +53,7 @@ impl Change {
 
     fn path(&self) -> &str {
         match self {
-            Self::Write { path, .. } | Self::Remove { path } => path,
+            Self::Write { path, .. } | Self::Submodule { path, .. } | Self::Remove { path } => path,
         }
     }
 }
@@ -329,6 +336,9 @@ fn edit(
         match change {
             Change::Remove { .. } => {
                 editor.remove(components).map_err(failed)?;
+            }
+            Change::Submodule { commit, .. } => {
+                editor.upsert(components, Mode::Commit, *commit).map_err(failed)?;
             }
             Change::Write { kind, bytes, .. } => {
                 let mode = match kind {

@@ -1,5 +1,8 @@
 //! One commit with its files, read without a work tree.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use gix::ObjectId;
 use gix::objs::FindExt as _;
 use gix::objs::tree::EntryKind as Mode;
@@ -129,6 +132,8 @@ pub struct Snapshot {
     tag: Option<Tag>,
     limits: Limits,
     shown: String,
+    /// What was fetched of its submodules, by path.
+    submodules: BTreeMap<String, Self>,
 }
 
 impl Snapshot {
@@ -150,7 +155,15 @@ impl Snapshot {
                 format!("its list of refs says that the tag {} is another commit than it is", tag.id);
             return Err(Error::Protocol { url: remote.shown(), problem });
         }
-        Ok(Self { store, head: head.clone(), commit, tag, limits: remote.limits, shown: remote.shown() })
+        Ok(Self {
+            store,
+            head: head.clone(),
+            commit,
+            tag,
+            limits: remote.limits,
+            shown: remote.shown(),
+            submodules: BTreeMap::new(),
+        })
     }
 
     /// What was asked for.
@@ -192,6 +205,24 @@ impl Snapshot {
         Ok(Some(signature::of_tag(objects.read(tag.id, &mut buffer)?.data)))
     }
 
+    pub(crate) fn insert_submodule(&mut self, path: String, submodule: Self) {
+        self.submodules.insert(path, submodule);
+    }
+
+    /// One file of the root directory, at most `limit` bytes of it.
+    pub(crate) fn read_file(&self, name: &str, limit: usize) -> Result<Vec<u8>, Error> {
+        let objects = self.store.open(self.commit.id.kind())?;
+        let mut bytes = Vec::new();
+        if let Some(entry) = objects.tree(self.commit.tree)?.iter().find(|e| e.name == name.as_bytes()) {
+            objects.read(entry.id, &mut bytes)?;
+        }
+        if bytes.len() > limit {
+            let (url, what) = (self.shown.clone(), "bytes in '.gitmodules'");
+            return Err(Error::Limit { url, what, limit: limit as u64 });
+        }
+        Ok(bytes)
+    }
+
     /// Every entry: parents before children, siblings in the order of their bytes.
     ///
     /// The iterator ends after its first error. Blocking; call it from a thread that may wait.
@@ -221,7 +252,7 @@ impl Snapshot {
         Ok(Walk::new(self, only))
     }
 
-    /// Every file with its bytes; directories and submodules are left out.
+    /// Every file with its bytes; directories, and submodules that were not fetched, are left out.
     #[must_use]
     pub fn files(&self) -> Files {
         self.walk().files()
@@ -240,10 +271,14 @@ fn is_directory(objects: &Objects, root: ObjectId, path: &str) -> Result<bool, E
     Ok(true)
 }
 
-/// The entries of a snapshot, in order. Ends after the first error.
+/// The entries of a snapshot, in order, those of fetched submodules where they are. Ends after the first error.
 #[derive(Debug)]
 pub struct Walk {
-    store: Option<Result<Objects, Error>>,
+    store: Option<Result<Rc<Objects>, Error>>,
+    /// Submodules not reached yet, by path.
+    submodules: BTreeMap<String, Self>,
+    /// The submodule the walk is in, with the path it is at.
+    inside: Option<(String, Box<Self>)>,
     root: ObjectId,
     stack: Vec<Level>,
     only: Vec<String>,
@@ -263,7 +298,9 @@ struct Level {
 impl Walk {
     fn new(snapshot: &Snapshot, only: Vec<String>) -> Self {
         Self {
-            store: Some(snapshot.store.open(snapshot.commit.id.kind())),
+            store: Some(snapshot.store.open(snapshot.commit.id.kind()).map(Rc::new)),
+            submodules: snapshot.submodules.iter().map(|(path, one)| (path.clone(), one.walk())).collect(),
+            inside: None,
             root: snapshot.commit.tree,
             stack: Vec::new(),
             only,
@@ -355,17 +392,41 @@ impl Walk {
         Error::Limit { url: self.shown.clone(), what, limit }
     }
 
-    /// Takes the reader, so that nothing follows an error.
-    fn advance(&mut self) -> Option<Result<(Entry, Objects), Error>> {
+    /// The next entry, and where its bytes are; nothing follows an error.
+    fn advance(&mut self) -> Option<Result<(Entry, Rc<Objects>), Error>> {
+        if let Some((at, walk)) = &mut self.inside {
+            match walk.advance() {
+                Some(Ok((mut entry, objects))) => {
+                    entry.path = format!("{at}/{}", entry.path);
+                    return Some(Ok((entry, objects)));
+                }
+                Some(Err(error)) => {
+                    self.end();
+                    return Some(Err(error));
+                }
+                None => self.inside = None,
+            }
+        }
         let objects = match self.store.take()? {
             Ok(objects) => objects,
             Err(error) => return Some(Err(error)),
         };
         match self.step(&objects) {
-            Ok(Some(entry)) => Some(Ok((entry, objects))),
+            Ok(Some(mut entry)) => {
+                self.store = Some(Ok(Rc::clone(&objects)));
+                if let Some(walk) = self.submodules.remove(&entry.path) {
+                    entry.kind = EntryKind::Directory;
+                    self.inside = Some((entry.path.clone(), Box::new(walk)));
+                }
+                Some(Ok((entry, objects)))
+            }
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         }
+    }
+
+    fn end(&mut self) {
+        (self.store, self.inside) = (None, None);
     }
 }
 
@@ -373,13 +434,7 @@ impl Iterator for Walk {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.advance()? {
-            Ok((entry, objects)) => {
-                self.store = Some(Ok(objects));
-                Some(Ok(entry))
-            }
-            Err(error) => Some(Err(error)),
-        }
+        self.advance().map(|found| found.map(|(entry, _)| entry))
     }
 }
 
@@ -400,18 +455,18 @@ impl Iterator for Files {
                 Err(error) => return Some(Err(error)),
             };
             if matches!(entry.kind, EntryKind::Directory | EntryKind::Submodule) {
-                self.walk.store = Some(Ok(objects));
                 continue;
             }
             let mut bytes = Vec::new();
             if let Err(error) = objects.read(entry.id, &mut bytes) {
+                self.walk.end();
                 return Some(Err(error));
             }
             self.bytes += bytes.len() as u64;
             if self.bytes > self.walk.limits.tree_bytes {
+                self.walk.end();
                 return Some(Err(self.walk.limit("bytes in all files", self.walk.limits.tree_bytes)));
             }
-            self.walk.store = Some(Ok(objects));
             return Some(Ok(File { path: entry.path, kind: entry.kind, bytes }));
         }
     }

@@ -11,8 +11,7 @@
 //! Watched: GitRepositories. Secrets and included repositories are read when needed; their changes are found at the
 //! interval, as in Flux (`internal/controller/gitrepository_controller.go`).
 //!
-//! Cloud and GitHub App providers, and submodules that are there are not supported yet:
-//! they stall the object with a message that names the field.
+//! Cloud and GitHub App providers are not supported yet: they stall the object with a message that names the field.
 
 mod act;
 mod archive;

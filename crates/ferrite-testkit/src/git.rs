@@ -234,6 +234,17 @@ impl TestRepository {
         self.change("main", message, &changes)
     }
 
+    /// Adds the head of `other`'s `main` as a submodule at `path`, known under `url`, and returns the commit's id.
+    ///
+    /// # Errors
+    /// As [`TestRepository::commit`].
+    pub fn submodule(&self, path: &str, url: &str, other: &Self) -> Result<String> {
+        let list = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+        let commit = other.tip()?;
+        let added = Change::Submodule { path: path.to_owned(), commit };
+        self.change("main", "add a submodule", &[Change::write(".gitmodules", list), added])
+    }
+
     /// Tags the head of `main`, moving the tag when it exists.
     ///
     /// # Errors

@@ -146,19 +146,19 @@ async fn work_tree(directory: &Path) -> std::path::PathBuf {
 }
 
 /// Git's own HTTP server, one CGI process for each request.
-async fn http_backend(root: &Path) -> String {
+async fn http_backend(root: &Path, version_2: bool) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let root = root.to_owned();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(cgi(stream, root.clone()));
+            tokio::spawn(cgi(stream, root.clone(), version_2));
         }
     });
     url
 }
 
-async fn cgi(mut stream: TcpStream, root: std::path::PathBuf) {
+async fn cgi(mut stream: TcpStream, root: std::path::PathBuf, version_2: bool) {
     let mut request = Vec::new();
     let end = loop {
         let mut chunk = [0; 4096];
@@ -189,7 +189,7 @@ async fn cgi(mut stream: TcpStream, root: std::path::PathBuf) {
     let mut child = tokio::process::Command::from(command(&root, &["http-backend"]))
         .env("GIT_PROJECT_ROOT", &root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("GIT_PROTOCOL", header("git-protocol"))
+        .env("GIT_PROTOCOL", if version_2 { header("git-protocol") } else { String::new() })
         .env("REQUEST_METHOD", method)
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query)
@@ -219,18 +219,25 @@ async fn we_fetch_deltas_from_gits_own_server() {
     git(&place, &["tag", "-a", "v1.0.0", "-m", "first", "HEAD~1"]).await;
     git(directory.path(), &["clone", "-q", "--bare", "work", "app.git"]).await;
     let first = git(&place, &["rev-list", "--max-parents=0", "HEAD"]).await;
-    let url = http_backend(directory.path()).await;
-    let client = client(&format!("{url}/app.git"));
-    for (reference, round) in [
-        (Reference::branch("main"), 3),
-        (Reference::tag("v1.0.0"), 2),
-        (Reference::semver("1.x"), 2),
-        (Reference::commit(&first), 0),
-    ] {
-        let (_, files) = checkout(&client, &reference).await.unwrap();
-        assert_eq!(files.len(), 21);
-        assert!(files[0].ends_with(&format!("round {round} file 0\n")), "{reference:?}");
-        assert_eq!(files[20], "run.sh*=#!/bin/sh\n");
+    let url = http_backend(directory.path(), true).await;
+    let former = http_backend(directory.path(), false).await;
+    // A server of protocol v0 gives no commit out that no ref names, so it comes with its history.
+    for url in [&url, &former] {
+        let client = client(&format!("{url}/app.git"));
+        for (reference, round) in [
+            (Reference::branch("main"), 3),
+            (Reference::tag("v1.0.0"), 2),
+            (Reference::semver("1.x"), 2),
+            (Reference::commit(&first), 0),
+        ] {
+            let (_, files) = checkout(&client, &reference).await.unwrap();
+            assert_eq!(files.len(), 21);
+            assert!(files[0].ends_with(&format!("round {round} file 0\n")), "{reference:?}");
+            assert_eq!(files[20], "run.sh*=#!/bin/sh\n");
+        }
+        let nowhere = Reference::commit("0123456789012345678901234567890123456789");
+        let gone = checkout(&client, &nowhere).await.unwrap_err().to_string();
+        assert!(gone.starts_with("commit '0123456789012345678901234567890123456789' not found"), "{gone}");
     }
     git(directory.path(), &["init", "-q", "--bare", "-b", "main", "empty.git"]).await;
     let empty =

@@ -33,6 +33,9 @@ async fn make(context: &Context, build: Build, done: &mut Done, step: &Progress)
         let (same, verified) = verify.run(context, snapshot).await?;
         (snapshot, done.verified) = (same, Some(verified));
     }
+    if build.submodules {
+        snapshot = build.client.fetch_submodules(snapshot).await?;
+    }
     done.summary = Some(snapshot.commit().summary().to_owned());
     let included: Vec<Artifact> = build.included.iter().map(|one| one.artifact.clone()).collect();
     let stored = context.blocking(move |store| archive::store(store, &build, &snapshot)).await?;

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use ferrite_api::Reason;
 use ferrite_artifact::{
     ArchiveError, Bounds, Health, Item, ItemKind, Limits, Rules, Store, StoreError, Stored, archive, unpack,
 };
@@ -46,13 +45,6 @@ fn commit_items(build: &Build, snapshot: &Snapshot) -> Result<Vec<Item<Content>>
         let kind = match kind {
             // A submodule that is not fetched is an empty directory, as in a checkout.
             EntryKind::Directory => ItemKind::Directory,
-            EntryKind::Submodule if build.submodules => {
-                return Err(Error::Unsupported {
-                    field: "spec.recurseSubmodules with submodules in the repository",
-                    help: "include the other repository with spec.include, or set it to false",
-                    reason: Reason::GitOperationFailed,
-                });
-            }
             EntryKind::Submodule => ItemKind::Directory,
             EntryKind::File => ItemKind::File { executable: false },
             EntryKind::Executable => ItemKind::File { executable: true },
