@@ -297,4 +297,15 @@ mod tests {
         ];
         assert_eq!(shown, expect);
     }
+
+    /// A record and the snapshot of it, as helm-controller 1.6.3 wrote them.
+    #[test]
+    fn digests_are_those_of_flux() {
+        let written: Value = serde_json::from_str(include_str!("history/flux-1.6.3.json")).unwrap();
+        let release = Release::from_json(written["record"].clone()).unwrap();
+        let snapshot: Snapshot = serde_json::from_value(written["snapshot"].clone()).unwrap();
+        assert!(is_of(&snapshot, &release));
+        let own = super::snapshot(&release, snapshot.action, None, Algorithm::Sha256);
+        assert_eq!(serde_json::to_value(&own).unwrap(), written["snapshot"]);
+    }
 }

@@ -140,12 +140,24 @@ fn plain(value: &Value) -> Value {
             entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
             Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), plain(value))).collect())
         }
-        Value::Number(number) if number.is_f64() => {
-            // Go writes a whole float without its point.
-            serde_json::from_str(&ferrite_helm::go_json(value)).unwrap_or_else(|_| value.clone())
-        }
+        Value::Number(number) => number.as_f64().and_then(whole).unwrap_or_else(|| value.clone()),
         other => other.clone(),
     }
+}
+
+/// A whole float as the integer that Go makes of it (`sigs.k8s.io/yaml`, `JSONObjectToYAMLObject`).
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "whether the integer is the same number is what is asked"
+)]
+fn whole(float: f64) -> Option<Value> {
+    let (signed, unsigned) = (float as i64, float as u64);
+    if signed as f64 == float && signed < i64::MAX {
+        return Some(signed.into());
+    }
+    (unsigned as f64 == float && unsigned < u64::MAX).then(|| unsigned.into())
 }
 
 #[cfg(test)]
@@ -191,6 +203,10 @@ mod tests {
         assert_eq!(
             digest(&Map::new()),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_eq!(
+            text(&map("a: 12345678901234567890\nb: 1e20\nc: 1.5\nd: -3")),
+            "a: 12345678901234567168\nb: 1e+20\nc: 1.5\nd: -3\n"
         );
         // Byte for byte, not as go-yaml sorts maps.
         assert_eq!(text(&map("a10: 1\na2: x\nB: [{d: 1, c: 2}]")), "B:\n- c: 2\n  d: 1\na10: 1\na2: x\n");

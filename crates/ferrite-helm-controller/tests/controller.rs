@@ -6,6 +6,8 @@
 mod failures;
 #[path = "controller/lifecycle.rs"]
 mod lifecycle;
+#[path = "controller/options.rs"]
+mod options;
 #[path = "controller/tests.rs"]
 mod tests;
 #[path = "controller/world.rs"]

@@ -19,7 +19,8 @@ pub struct Managers {
     pub own: String,
     /// Further managers, whatever their operation (`--override-manager`); a manager matches by prefix.
     pub overrides: Vec<String>,
-    /// Whether kubectl's fields are taken over, with what it and earlier appliers left. Helm lets them be.
+    /// Whether the fields of kubectl and of our own updates are taken over, with what earlier appliers left. Helm lets
+    /// them be.
     pub kubectl: bool,
 }
 
@@ -36,8 +37,9 @@ impl Managers {
             return false;
         }
         let update = operation == "Update";
-        (self.kubectl && manager.starts_with("kubectl"))
-            || (update && (manager.starts_with("before-first-apply") || manager.starts_with(&self.own)))
+        let earlier = manager.starts_with("kubectl")
+            || (update && (manager.starts_with("before-first-apply") || manager.starts_with(&self.own)));
+        (self.kubectl && earlier)
             || self.overrides.iter().any(|other| !other.is_empty() && manager.starts_with(other.as_str()))
                 && !is_own(entry, &self.own)
     }

@@ -107,6 +107,16 @@ impl World {
         self.api(&kind).patch(&name, &params, &Patch::Apply(&object)).await.unwrap();
     }
 
+    /// Applies an object in another version than its kind is stored in.
+    pub(crate) async fn apply_as(&self, api_version: &str, object: Value) {
+        let (group, version) = api_version.split_once('/').unwrap();
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let (kind, name) = (object.types.clone().unwrap().kind, object.metadata.name.clone().unwrap());
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), "default", &resource);
+        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.unwrap();
+    }
+
     pub(crate) async fn merge(&self, id: &str, patch: Value) {
         let (kind, name) = id.split_once('/').unwrap();
         let params = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };

@@ -250,20 +250,22 @@ impl Worker<'_> {
             ReleaseAction::Install => None,
             ReleaseAction::Upgrade => self.base(&storage, last.clone()).await?,
         };
+        let original = base.as_ref().map(|base| (base.version, base.apply_method));
         let Prepared { mut release, items, old } =
             Box::pin(self.prepare(work, attempt, last.as_ref(), base.as_ref())).await?;
         self.store(attempt, &storage, &release, last).await?;
         self.note(work, &release, attempt.action, done);
         self.inventory(entries(&items), &crds, done);
         let mut options = attempt.options;
-        options.write.fold |= base.is_some_and(|base| base.apply_method != Some(ApplyMethod::Server));
+        options.write.fold |= original.is_some_and(|(_, method)| method != Some(ApplyMethod::Server));
         let recorded = |error| Failed { error, recorded: true };
         let outcome =
             Box::pin(self.releaser(&storage).deploy(&mut release, &items, &old, attempt.around, options))
                 .await;
         match outcome {
             Ok(()) => {
-                self.supersede(&storage, release.version, None, done).await.map_err(recorded)?;
+                let original = original.map(|(version, _)| version);
+                self.supersede(&storage, release.version, original, None, done).await.map_err(recorded)?;
                 release.status = Status::Deployed;
                 release.description = match attempt.action {
                     ReleaseAction::Install => "Install complete".to_owned(),
@@ -398,22 +400,28 @@ impl Worker<'_> {
         storage.create(release, attempt.max_history).await
     }
 
-    /// Marks older releases that are deployed as superseded.
+    /// Marks older releases that are deployed, and the one that was upgraded, as superseded; `action` is what status
+    /// then says made them so.
     pub(super) async fn supersede(
         &self,
         storage: &Storage,
         version: i64,
+        original: Option<i64>,
         action: Option<ferrite_api::helm::SnapshotAction>,
         done: &mut Done,
     ) -> Result<(), String> {
         for (old, status) in storage.history().await? {
-            if old >= version || status != Status::Deployed {
+            if old >= version || (status != Status::Deployed && Some(old) != original) {
                 continue;
             }
             let Some(mut old) = storage.get(old).await? else { continue };
             old.status = Status::Superseded;
             storage.update(&old).await?;
             self.refresh(&old, action, done);
+            let history = &mut done.status().history;
+            for known in history.iter_mut().filter(|known| i64::from(known.version) == old.version) {
+                known.action = action;
+            }
         }
         Ok(())
     }

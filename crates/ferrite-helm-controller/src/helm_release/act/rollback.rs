@@ -5,13 +5,14 @@ use ferrite_api::{
     helm::{Rollback, ServerSideApply, Snapshot, SnapshotAction},
 };
 use ferrite_helm::{ApplyMethod, Event as HookEvent, Release, Status};
+use ferrite_resource::Entry;
 use ferrite_runtime::{Event, Truth};
 
 use super::{Done, Work, Worker, worker::Facts};
 use crate::{
     error::Error,
     history,
-    object::Write,
+    object::{self, Write},
     release::{Around, Failure, Options, entries},
     storage::Storage,
 };
@@ -36,7 +37,7 @@ impl Worker<'_> {
             return Err(Error::State(format!("status knows nothing of revision {to}")));
         };
         let before = done.status().history.first().map(|latest| latest.digest.clone());
-        let outcome = self.try_rollback(&spec, current, to, done).await;
+        let outcome = self.try_rollback(&spec, current, to, &crd_entries(work), done).await;
         let outcome = self.conclude_rollback(work, &target, before.as_ref(), outcome, done);
         self.summarize(done);
         outcome
@@ -82,6 +83,7 @@ impl Worker<'_> {
         spec: &Rollback,
         mut current: Release,
         to: i64,
+        crds: &[Entry],
         done: &mut Done,
     ) -> Result<(), String> {
         let storage = self.records();
@@ -107,7 +109,7 @@ impl Worker<'_> {
         let old = releaser.old_items(&current).await?;
         storage.create(&release, self.object.spec.max_history()).await?;
         self.remember(&release, Some(SnapshotAction::Rollback), None, done);
-        self.inventory(entries(&items), &[], done);
+        self.inventory(entries(&items), crds, done);
         let options = Options {
             timeout: self.timeout(spec.timeout),
             wait: self.wait(spec.disable_wait),
@@ -120,7 +122,7 @@ impl Worker<'_> {
         match outcome {
             Ok(()) => {
                 let action = Some(SnapshotAction::Rollback);
-                self.supersede(&storage, release.version, action, done).await?;
+                self.supersede(&storage, release.version, None, action, done).await?;
                 release.status = Status::Deployed;
                 storage.update(&release).await?;
                 self.refresh(&release, Some(SnapshotAction::Rollback), done);
@@ -165,4 +167,11 @@ impl Worker<'_> {
         self.refresh(release, Some(SnapshotAction::Rollback), done);
         error
     }
+}
+
+/// The definitions of the chart that is wanted: they are not rolled back.
+fn crd_entries(work: &Work) -> Vec<Entry> {
+    let crds = ferrite_helm::enabled_crds(&work.released.chart, &work.released.values).unwrap_or_default();
+    let objects = crds.iter().filter_map(|(_, file)| object::objects(&file.text()).ok()).flatten();
+    objects.filter_map(|object| Entry::of(&object).ok()).collect()
 }

@@ -83,10 +83,10 @@ impl Worker<'_> {
             history::full_name(&latest),
             history::chart_name(&latest)
         );
-        let outcome = match outcome {
+        // `Ready` goes on telling why the release failed.
+        match outcome {
             Ok(()) => {
                 let text = format!("{start} succeeded");
-                done.status().inventory = None;
                 done.mark(ConditionType::Remediated, Truth::True, Reason::UninstallSucceeded, &text);
                 self.tell(Event::info(Reason::UninstallSucceeded, text), &latest);
                 Ok(())
@@ -99,9 +99,7 @@ impl Worker<'_> {
                 // Whatever reached the records is seen by the next reconcile.
                 if latest.digest == before.digest { Err(Error::Action(text)) } else { Ok(()) }
             }
-        };
-        self.summarize(done);
-        outcome
+        }
     }
 
     /// Uninstalls a release and deals with its records.
@@ -148,12 +146,13 @@ impl Worker<'_> {
         let deleted = releaser.delete(&release, policy).await;
         let deleted = deleted.map_err(|error| format!("failed to delete release: {name}: {error}"))?;
         let mut errors = releaser.after_deletion(&mut release, deleted, options).await;
-        release.status = Status::Uninstalled;
-        "Uninstallation complete".clone_into(&mut release.description);
-        self.refresh(&release, Some(action), done);
+        // Without a record, status goes on telling of the last one there was.
         let kept = if spec.keep_history {
+            release.status = Status::Uninstalled;
+            "Uninstallation complete".clone_into(&mut release.description);
             storage.update(&release).await?;
-            self.supersede(&storage, release.version, None, done).await
+            self.refresh(&release, Some(action), done);
+            self.supersede(&storage, release.version, None, None, done).await
         } else {
             purge(&storage).await
         };
