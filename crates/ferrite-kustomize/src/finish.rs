@@ -4,7 +4,8 @@ use ferrite_tree::TreePath;
 use ferrite_yaml::{Data, Dialect, Style, Tag};
 use serde_json::Value;
 
-use crate::accumulate::{Accumulator, Target};
+use crate::accumulate::Target;
+use crate::accumulator::Accumulator;
 use crate::error::{Error, Result};
 use crate::fieldspec::FieldSpec;
 use crate::id::Gvk;

@@ -25,6 +25,7 @@
 //! them they are refused. Functions in containers and executables are always refused.
 
 mod accumulate;
+mod accumulator;
 mod config;
 mod crds;
 mod decode;

@@ -142,6 +142,9 @@ fn dig(args: &[Value]) -> Answer {
         other => Err(conversion(other, "map[string]interface {}")),
     };
     let mut dict = as_map(dict)?;
+    if let Some(odd) = path.iter().find(|key| !matches!(key, Value::Str(_))) {
+        return Err(conversion(odd, "string"));
+    }
     for (i, key) in path.iter().enumerate() {
         let Value::Str(key) = key else {
             return Err(conversion(key, "string"));
