@@ -33,6 +33,7 @@ mod cloud;
 mod environment;
 mod error;
 mod gcp;
+pub mod github;
 mod identity;
 mod key;
 mod provider;

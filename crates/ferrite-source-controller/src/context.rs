@@ -11,7 +11,7 @@ use kube::{Api, core::NamespaceResourceScope};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Config, HelmLimits, polls::Polls};
+use crate::{Config, HelmLimits, git_repository::Tokens, polls::Polls};
 
 /// How long a Git client is kept that nobody uses.
 const CLIENT_KEPT_FOR: Duration = Duration::from_mins(30);
@@ -32,6 +32,8 @@ pub(crate) struct Context {
     clients: Mutex<HashMap<RemoteKey, (Client, Instant)>>,
     /// The tag of the index that each HelmRepository's artifact was made of.
     pub(crate) indexes: Mutex<HashMap<ObjectKey, KnownIndex>>,
+    /// Tokens of GitHub Apps.
+    pub(crate) github_tokens: Tokens,
     /// What remotes answered last, by remote and reference.
     pub(crate) heads: Polls<(RemoteKey, ReferenceKey), Head, ferrite_git::Error>,
 }
@@ -74,6 +76,7 @@ impl Context {
             advertised,
             clients: Mutex::default(),
             indexes: Mutex::default(),
+            github_tokens: Tokens::default(),
             heads: Polls::new(),
         }
     }

@@ -185,6 +185,22 @@ pub(crate) fn through_proxy(remote: &mut Remote, secret: &Secret) -> Result<(), 
     Ok(())
 }
 
+/// All that Secrets hold, hashed.
+pub(crate) fn secret_key(secret: &Secret, proxy: Option<&Secret>) -> String {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    for one in [Some(secret), proxy] {
+        for (name, ByteString(value)) in one.iter().flat_map(|one| one.data.iter().flatten()) {
+            // Lengths keep neighbours apart.
+            for part in [name.as_bytes(), value] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        hasher.update(&[0; 8]);
+    }
+    hasher.finish().hex().to_owned()
+}
+
 /// What makes `remote` answer as it does, without showing any of it.
 pub(crate) fn remote_key(remote: &Remote) -> RemoteKey {
     let mut hasher = Hasher::new(Algorithm::Sha256);

@@ -11,11 +11,12 @@
 //! Watched: GitRepositories. Secrets and included repositories are read when needed; their changes are found at the
 //! interval, as in Flux (`internal/controller/gitrepository_controller.go`).
 //!
-//! Cloud and GitHub App providers are not supported yet: they stall the object with a message that names the field.
+//! Cloud providers are not supported yet: they stall the object with a message that names the field.
 
 mod act;
 mod archive;
 mod error;
+mod github_app;
 mod observe;
 mod plan;
 mod report;
@@ -27,6 +28,7 @@ use ferrite_api::{metadata, source::GitRepository};
 use ferrite_runtime::{Event, Progress, Reconcile, Report, StatusOf};
 
 pub use error::Error;
+pub(crate) use github_app::Tokens;
 pub use observe::{Included, Observed};
 pub use plan::{Build, Next, Plan, Why};
 

@@ -45,7 +45,7 @@ pub use object_store::{AzureServer, GcsServer, S3Server};
 pub use registry::RegistryServer;
 pub use scripted::{ScriptedServer, answer};
 pub use smtp::{Mail, SmtpOptions, SmtpSink};
-pub use ssh::{SshKey, new_ssh_key, ssh_signature};
+pub use ssh::{SshKey, new_rsa_key, new_ssh_key, ssh_signature};
 pub use tls::{ClientIdentity, ServerCertificate};
 pub use wait::wait_for;
 pub use webhook::{Delivery, WebhookReceiver};

@@ -36,6 +36,17 @@ pub fn new_ssh_key(kind: SshKey, passphrase: Option<&str>) -> Result<(String, St
     Ok((written(&key, passphrase)?, public))
 }
 
+/// A new RSA private key of 2048 bits, in PKCS #8 form, as GitHub Apps have them.
+///
+/// # Errors
+/// When the key cannot be made.
+pub fn new_rsa_key() -> Result<String> {
+    let key = russh::keys::ssh_key::private::RsaKeypair::random(&mut safe_rng(), 2048)?;
+    let mut pem = Vec::new();
+    russh::keys::encode_pkcs8_pem(&PrivateKey::from(key), &mut pem)?;
+    Ok(String::from_utf8(pem)?)
+}
+
 /// Signs as `git commit -S` does with an SSH key; `key` is one of [`new_ssh_key`] without a passphrase.
 ///
 /// # Errors

@@ -1,20 +1,10 @@
 //! GitHub Apps: from the app's key to a token for the repository. Pure.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ferrite_runtime::Redacted;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::repository::Repository;
 use super::{Outgoing, ProviderError, Target};
-
-/// The app's own token is dated back by this many seconds, for clocks that are behind.
-const BACK: i64 = 60;
-/// Seconds until the app's own token expires; GitHub allows ten minutes.
-const LIFE: i64 = 540;
 
 /// What the Secret of a provider says of a GitHub App.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +66,8 @@ pub(crate) fn plan(target: &Target, now: jiff::Timestamp) -> Result<Option<AppRe
         Some(base) => base.trim_end_matches('/').to_owned(),
         None => repository.github_api(),
     };
-    let own = own_token(app, now)
+    let own = ferrite_cloud::github::app_token(&app.id, &app.private_key, now)
+        .map(|token| token.expose_secret().clone())
         .ok_or_else(|| field("githubAppPrivateKey", "must be an RSA key of 2048 bits or more in PEM form"))?;
     let find = known
         .is_empty()
@@ -92,21 +83,4 @@ pub(crate) fn plan(target: &Target, now: jiff::Timestamp) -> Result<Option<AppRe
 
 fn authorised(request: Outgoing, own: &str) -> Outgoing {
     request.bearer(Some(own)).with_header("Accept", "application/vnd.github+json")
-}
-
-/// The token by which the app shows who it is: a JWT signed with its key.
-fn own_token(app: &GitHubApp, now: jiff::Timestamp) -> Option<String> {
-    let pair = match PrivateKeyDer::from_pem_slice(&app.private_key).ok()? {
-        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok()?,
-        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?,
-        _ => return None,
-    };
-    let seconds = now.as_second();
-    let claims = json!({"iat": seconds - BACK, "exp": seconds + LIFE, "iss": app.id});
-    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
-    let mut signature = vec![0; pair.public().modulus_len()];
-    let random = ring::rand::SystemRandom::new();
-    pair.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).ok()?;
-    Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }

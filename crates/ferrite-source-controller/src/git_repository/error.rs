@@ -37,6 +37,15 @@ pub enum Error {
     /// A certificate, key or proxy cannot be used.
     #[error("failed to configure authentication options")]
     Authentication(#[source] Arc<ferrite_git::Error>),
+    /// A GitHub App without a Secret that describes it.
+    #[error("secretRef with github app data must be specified when provider is set to github")]
+    GithubAppWithoutSecret,
+    /// A Secret that does not describe a GitHub App.
+    #[error("secretRef with github app data must be specified when provider is set to github")]
+    GithubAppWithoutData,
+    /// No token of a GitHub App could be had.
+    #[error("failed to configure authentication options: {0}")]
+    GithubApp(String),
     /// A Secret of a GitHub App, and a provider that does not use it.
     #[error("secretRef '{secret}' has github app data but provider is not set to github")]
     GithubAppWithoutProvider {
@@ -154,6 +163,9 @@ impl SourceError for Error {
             | Self::Proxy(_)
             | Self::EncryptedIdentity { .. }
             | Self::Authentication(_)
+            | Self::GithubAppWithoutSecret
+            | Self::GithubAppWithoutData
+            | Self::GithubApp(_)
             | Self::GithubAppWithoutProvider { .. }
             | Self::Checkout(_)
             | Self::Empty
@@ -198,7 +210,10 @@ impl From<Arc<ferrite_git::Error>> for Error {
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Url(_) | Self::Unsupported { .. } | Self::TagNotReferenced => Class::Stalled,
+            Self::Url(_)
+            | Self::Unsupported { .. }
+            | Self::TagNotReferenced
+            | Self::GithubAppWithoutSecret => Class::Stalled,
             Self::IncludeNotFound { retry, .. } | Self::IncludeWithoutArtifact { retry, .. } => {
                 Class::Wait(*retry)
             }
@@ -208,6 +223,8 @@ impl Classify for Error {
             | Self::Proxy(_)
             | Self::EncryptedIdentity { .. }
             | Self::Authentication(_)
+            | Self::GithubAppWithoutData
+            | Self::GithubApp(_)
             | Self::GithubAppWithoutProvider { .. }
             | Self::Checkout(_)
             | Self::Empty
@@ -232,8 +249,11 @@ impl Classify for Error {
             | Self::Credentials(_)
             | Self::Proxy(_)
             | Self::EncryptedIdentity { .. }
+            | Self::GithubApp(_)
             | Self::Authentication(_) => Reason::AuthenticationFailed,
-            Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
+            Self::GithubAppWithoutSecret
+            | Self::GithubAppWithoutData
+            | Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
             Self::Checkout(_) => Reason::GitOperationFailed,
             Self::Empty => Reason::EmptyGitRepository,
             Self::PublicKeys(_) => Reason::VerificationError,

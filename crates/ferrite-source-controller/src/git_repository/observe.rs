@@ -11,7 +11,7 @@ use ferrite_git::{Auth, Client, Head, Reference, Remote};
 use ferrite_runtime::{ObjectKey, Progress};
 use kube::{Api, ResourceExt as _};
 
-use super::Error;
+use super::{Error, github_app};
 use crate::{
     context::{Context, RemoteKey, api_message, reference_key},
     credentials, outcome, storage,
@@ -95,12 +95,11 @@ fn supported(spec: &GitRepositorySpec) -> Result<(), Error> {
     let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
     let provider = Reason::InvalidProviderConfiguration;
     match spec.provider.unwrap_or_default() {
-        GitProvider::Generic => {}
+        GitProvider::Generic | GitProvider::GitHub => {}
         GitProvider::Aws => return refuse("provider 'aws'", "use secretRef with Git credentials", provider),
         GitProvider::Azure => {
             return refuse("provider 'azure'", "use secretRef with a personal access token", provider);
         }
-        GitProvider::GitHub => return refuse("provider 'github'", "use secretRef with a token", provider),
     }
     Ok(())
 }
@@ -128,14 +127,24 @@ async fn remote(context: &Context, repository: &GitRepository) -> Result<(Remote
         None => None,
     };
     credentials::authenticate(&mut remote, secret.as_ref()).map_err(Error::Credentials)?;
-    if let Some(secret) = &secret {
-        let name = || ObjectKey::of(secret);
-        if matches!(&remote.auth, Auth::Ssh(key) if key.lacks_passphrase()) {
-            return Err(Error::EncryptedIdentity { secret: name() });
+    if let (Auth::Ssh(key), Some(secret)) = (&remote.auth, &secret)
+        && key.lacks_passphrase()
+    {
+        return Err(Error::EncryptedIdentity { secret: ObjectKey::of(secret) });
+    }
+    match (spec.provider.unwrap_or_default(), &secret) {
+        (GitProvider::GitHub, None) => return Err(Error::GithubAppWithoutSecret),
+        (GitProvider::GitHub, Some(secret)) if !credentials::is_github_app(secret) => {
+            return Err(Error::GithubAppWithoutData);
         }
-        if credentials::is_github_app(secret) {
-            return Err(Error::GithubAppWithoutProvider { secret: name() });
+        (GitProvider::GitHub, Some(secret)) => {
+            let login = github_app::login(context, secret, proxy.as_ref()).await;
+            remote.auth = login.map_err(Error::GithubApp)?;
         }
+        (_, Some(secret)) if credentials::is_github_app(secret) => {
+            return Err(Error::GithubAppWithoutProvider { secret: ObjectKey::of(secret) });
+        }
+        (_, _) => {}
     }
     if let Some(secret) = &proxy {
         let given = credentials::through_proxy(&mut remote, secret);

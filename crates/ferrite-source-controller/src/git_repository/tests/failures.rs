@@ -78,7 +78,11 @@ async fn what_only_an_edit_can_help_stalls() {
     for (spec, reason, message) in [
         (json!({"url": "ftp://host/app"}), "URLInvalid", "failed to parse url: cannot use the Git address"),
         (json!({"url": "http://a\\@b/c"}), "URLInvalid", "failed to parse url: "),
-        (json!({"provider": "github"}), "InvalidProviderConfiguration", "provider 'github' is not supported"),
+        (
+            json!({"provider": "github"}),
+            "InvalidProviderConfiguration",
+            "secretRef with github app data must be specified when provider is set to github",
+        ),
         (json!({"provider": "azure"}), "InvalidProviderConfiguration", "provider 'azure' is not supported"),
         (json!({"provider": "aws"}), "InvalidProviderConfiguration", "provider 'aws' is not supported"),
     ] {
