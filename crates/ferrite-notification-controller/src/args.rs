@@ -1,7 +1,10 @@
 //! The command line: Flux's flags, and what becomes of them.
 
 use clap::{ArgAction, Parser};
+use ferrite_cloud::{CacheLimits, Environment};
 use ferrite_runtime::flags::{CommonFlags, GoDuration, go_bool};
+use ferrite_runtime::process::{Fatal, Process};
+use ferrite_runtime::workload_identity::OBJECT_LEVEL_WORKLOAD_IDENTITY;
 
 use crate::Config;
 
@@ -52,11 +55,21 @@ impl AsRef<CommonFlags> for Args {
 }
 
 impl Args {
-    /// What the controller needs of the flags.
-    #[must_use]
-    pub fn config(&self) -> Config {
+    /// What the controller needs of the flags, the gates and the environment.
+    ///
+    /// # Errors
+    ///
+    /// A default ServiceAccount without the gate that lets it act.
+    pub fn config(&self, process: &Process) -> Result<Config, Fatal> {
+        let object_identity = process.gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY);
+        let account = Some(self.default_service_account.clone()).filter(|name| !name.is_empty());
+        if account.is_some() && !object_identity {
+            let problem =
+                "--default-service-account needs the feature gate ObjectLevelWorkloadIdentity, which is off";
+            return Err(problem.into());
+        }
         let defaults = Config::default();
-        Config {
+        Ok(Config {
             events_addr: Some(self.common.events_addr.clone())
                 .filter(|address| !address.is_empty())
                 .unwrap_or(defaults.events_addr),
@@ -67,6 +80,13 @@ impl Args {
             no_cross_namespace_refs: self.no_cross_namespace_refs,
             watch_configs: Some(self.common.watch_configs_label_selector.clone())
                 .filter(|selector| !selector.is_empty()),
-        }
+            object_identity,
+            default_service_account: account,
+            token_cache: CacheLimits {
+                tokens: self.common.token_cache_max_size,
+                duration: self.common.token_cache_max_duration.0,
+            },
+            environment: Environment::new(process.environment.clone()),
+        })
     }
 }

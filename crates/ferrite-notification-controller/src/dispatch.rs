@@ -8,6 +8,7 @@
 //! Events about one object reach a provider in order; a provider that is slow or away holds up nobody else.
 
 mod error;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrite_api::notification::{Alert, Provider};
+use ferrite_cloud::{Cloud, Environment};
+use ferrite_runtime::workload_identity::WorkloadIdentity;
 use ferrite_runtime::{ObjectKey, Runtime, Store};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -23,9 +26,10 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::Config;
 use crate::credentials::{self, SecretData, Secrets};
 use crate::event::Event;
-use crate::git_host::{self, Session};
+use crate::git_host::{self, AppTokens, Session};
 use crate::matching::{self, Filters, Gate, SourceMatch};
 use crate::nats;
 use crate::providers::{self, ProviderError};
@@ -55,6 +59,10 @@ struct Inner {
     lanes: Mutex<HashMap<Lane, mpsc::Sender<Job>>>,
     sender: Sender,
     recoveries: Recoveries,
+    apps: AppTokens,
+    identity: WorkloadIdentity,
+    object_identity: bool,
+    environment: Environment,
     no_cross_namespace_refs: bool,
 }
 
@@ -89,12 +97,11 @@ impl std::fmt::Debug for Dispatcher {
 impl Dispatcher {
     /// A dispatcher over the watched alerts and providers.
     #[must_use]
-    pub fn new(
-        runtime: &Runtime,
-        alerts: Store<Alert>,
-        providers: Store<Provider>,
-        no_cross_namespace_refs: bool,
-    ) -> Self {
+    pub fn new(runtime: &Runtime, alerts: Store<Alert>, providers: Store<Provider>, config: &Config) -> Self {
+        let environment = config.environment.clone();
+        let cloud = Cloud::new(environment.clone(), config.token_cache);
+        let account = config.default_service_account.clone();
+        let identity = WorkloadIdentity::new(runtime.client.clone(), cloud, config.object_identity, account);
         Self(Arc::new(Inner {
             runtime: runtime.clone(),
             alerts,
@@ -103,7 +110,11 @@ impl Dispatcher {
             lanes: Mutex::default(),
             sender: Sender::default(),
             recoveries: Recoveries::default(),
-            no_cross_namespace_refs,
+            apps: AppTokens::default(),
+            identity,
+            object_identity: config.object_identity,
+            environment,
+            no_cross_namespace_refs: config.no_cross_namespace_refs,
         }))
     }
 
@@ -327,10 +338,8 @@ impl Inner {
                 return Ok(());
             }
         }
-        if provider.spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty()) {
-            return Err(DispatchError::WorkloadIdentity);
-        }
         let (mut target, connection) = self.resolve(&provider, &namespace).await?;
+        self.enter_cloud(&provider, &namespace, &mut target, &connection).await?;
         let (merged, conflicts) =
             event.merged(&alert.spec.event_metadata, alert.spec.summary.as_deref().unwrap_or_default());
         if !conflicts.is_empty() {
@@ -341,7 +350,8 @@ impl Inner {
         let merged = self.worded(alert, merged);
         let timeout = provider.spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
         let now = self.runtime.clock.now();
-        let login = git_host::log_in(&self.sender, &connection, &mut target, timeout, now).await?;
+        let login =
+            git_host::log_in(&self.apps, &self.sender, &connection, &mut target, timeout, now).await?;
         let session = Session::new(&self.sender, &connection, &target, timeout);
         if matching::COMMIT_STATUS.contains(&kind) {
             session.set_status(&provider, alert, &merged).await?;

@@ -81,6 +81,11 @@ mod tests {
         assert!(decode(b"").is_none());
         assert!(decode(b"[]").is_none());
         assert!(decode(b"{\"message\":1}").is_none());
+        let deep = format!("{{\"x\":{}1{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        // A member that nobody knows is skipped; however deep it is, that ends.
+        drop(decode(deep.as_bytes()));
+        let deep = deep.replace("\"x\"", "\"involvedObject\"");
+        assert!(decode(deep.as_bytes()).is_none());
         assert!(decode(b"{\"message\":\"m\"} trailing").is_none());
         assert_eq!(decode(b" {\"message\":\"m\"}\n").map(|event| event.message).as_deref(), Some("m"));
         assert_eq!(decode(b"null"), Some(Event::default()));

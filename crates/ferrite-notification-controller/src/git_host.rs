@@ -6,11 +6,14 @@
 //! comment:        GET user ─▶ GET comments ─▶ ours? PATCH : POST
 //! ```
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ferrite_api::notification::{Alert, Provider};
 use ferrite_runtime::Redacted;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::credentials::Connection;
@@ -32,14 +35,71 @@ pub(crate) enum GitHostError {
     Send(#[from] SendError),
 }
 
+/// Apps whose tokens are kept.
+const APPS: usize = 100;
+/// GitHub's tokens hold an hour; ours are used for less.
+const TOKEN_TIME: Duration = Duration::from_mins(45);
+
+/// Tokens of GitHub Apps that still hold.
+#[derive(Debug, Default)]
+pub(crate) struct AppTokens(Mutex<HashMap<String, Kept>>);
+
+/// A token, the name under which its app comments if that was asked, and how long it is used.
+#[derive(Debug, Clone)]
+struct Kept {
+    token: Redacted<String>,
+    login: Option<String>,
+    until: Instant,
+}
+
+impl AppTokens {
+    fn get(&self, key: &str) -> Option<Kept> {
+        self.0.lock().get(key).filter(|kept| kept.until > Instant::now()).cloned()
+    }
+
+    fn keep(&self, key: String, kept: Kept) {
+        let mut all = self.0.lock();
+        all.retain(|_, kept| kept.until > Instant::now());
+        if all.len() >= APPS {
+            all.clear();
+        }
+        all.insert(key, kept);
+    }
+}
+
+/// What a token is good for: app, key, installation and repository, without showing the key.
+fn app_key(target: &Target) -> Option<String> {
+    let app = target.github_app.as_ref()?.expose_secret();
+    let mut digest = Sha256::new();
+    for part in [
+        app.id.as_bytes(),
+        &app.private_key,
+        app.installation.as_deref().unwrap_or_default().as_bytes(),
+        app.base_url.as_deref().unwrap_or_default().as_bytes(),
+        target.address.expose_secret().as_bytes(),
+        // Only comments need the app's name.
+        &[u8::from(target.kind.ends_with("comment"))],
+    ] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    Some(hex::encode(digest.finalize()))
+}
+
 /// Gives the target the token of its GitHub App, if it has one, and returns the name under which the app comments.
 pub(crate) async fn log_in(
+    tokens: &AppTokens,
     sender: &Sender,
     connection: &Connection,
     target: &mut Target,
     deadline: Duration,
     now: jiff::Timestamp,
 ) -> Result<Option<String>, GitHostError> {
+    let Some(key) = app_key(target) else { return Ok(None) };
+    if let Some(kept) = tokens.get(&key) {
+        target.token = Some(kept.token);
+        return Ok(kept.login);
+    }
     let Some(requests) = github_app::plan(target, now)? else { return Ok(None) };
     // The app's own token is masked in errors like any other.
     let app = Target { token: Some(requests.own.clone()), ..target.clone() };
@@ -56,7 +116,10 @@ pub(crate) async fn log_in(
         let about = session.ask(&requests.about).await?;
         login = Some(format!("{}[bot]", text(&about, "slug").ok_or(SendError::Answer)?));
     }
-    target.token = Some(Redacted::new(token));
+    let token = Redacted::new(token);
+    let until = Instant::now() + TOKEN_TIME;
+    tokens.keep(key, Kept { token: token.clone(), login: login.clone(), until });
+    target.token = Some(token);
     Ok(login)
 }
 

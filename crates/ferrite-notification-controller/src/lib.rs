@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrite_api::notification::{Alert, Provider, Receiver};
+use ferrite_cloud::{CacheLimits, Environment};
 use ferrite_runtime::{Change, Controller, Handle, ObjectKey, Runtime, Store, Trigger, Watchable, follow};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
@@ -49,7 +50,7 @@ pub use dispatch::Dispatcher;
 const FINALIZER: &str = "finalizers.fluxcd.io";
 
 /// Settings of a notification-controller; the default has Flux's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where controllers post events, in Go's notation.
     pub events_addr: String,
@@ -63,6 +64,14 @@ pub struct Config {
     pub path_metrics: bool,
     /// Alerts and Receivers may only name objects of their own namespace.
     pub no_cross_namespace_refs: bool,
+    /// Providers may name a ServiceAccount to act as in a cloud (`ObjectLevelWorkloadIdentity`).
+    pub object_identity: bool,
+    /// The ServiceAccount of Providers that name none.
+    pub default_service_account: Option<String>,
+    /// How many tokens of clouds are kept, and how long.
+    pub token_cache: CacheLimits,
+    /// The environment of the process, for the identity of the controller in a cloud.
+    pub environment: Environment,
     /// Label selector of the Secrets whose changes reconcile their Receivers; `None` watches none.
     pub watch_configs: Option<String>,
 }
@@ -76,6 +85,10 @@ impl Default for Config {
             rate_limit_interval: Duration::from_mins(5),
             path_metrics: false,
             no_cross_namespace_refs: false,
+            object_identity: false,
+            default_service_account: None,
+            token_cache: CacheLimits::default(),
+            environment: Environment::default(),
             watch_configs: Some("reconcile.fluxcd.io/watch=Enabled".to_owned()),
         }
     }
@@ -110,7 +123,7 @@ pub async fn serve(runtime: &Runtime, config: &Config) -> Result<Listening, Erro
     let events = ferrite_runtime::serve::listen(&config.events_addr).await?;
     let receivers = ferrite_runtime::serve::listen(&config.receiver_addr).await?;
     let watched = (watch::<Alert>(runtime), watch::<Provider>(runtime), watch::<Receiver>(runtime));
-    let dispatcher = Dispatcher::new(runtime, watched.0, watched.1, config.no_cross_namespace_refs);
+    let dispatcher = Dispatcher::new(runtime, watched.0, watched.1, config);
     let event_server = events::EventServer {
         dispatcher,
         limiter: Arc::new(limiter::Limiter::new(config.rate_limit_interval)),

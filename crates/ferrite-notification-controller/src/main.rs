@@ -15,12 +15,12 @@ fn main() -> ExitCode {
         NAME,
         NAME,
         FEATURE_GATES,
-        async |args: &Args, runtime| {
-            ferrite_notification_controller::serve(runtime, &args.config()).await?;
+        async |args: &Args, process| {
+            ferrite_notification_controller::serve(&process.runtime, &args.config(process)?).await?;
             Ok(())
         },
         |args: Args, process| async move {
-            ferrite_notification_controller::reconcile(&process.runtime, &args.config()).await;
+            ferrite_notification_controller::reconcile(&process.runtime, &args.config(&process)?).await;
             Ok(())
         },
     )

@@ -10,6 +10,7 @@
 
 mod alerting;
 mod chat;
+pub(crate) mod cloud;
 pub(crate) mod comment;
 pub(crate) mod commit_status;
 mod generic;
@@ -47,6 +48,12 @@ pub struct Target {
     pub password: Option<Redacted<String>>,
     /// The token.
     pub token: Option<Redacted<String>>,
+    /// A token of a cloud, for the types that take one when there is no other.
+    pub bearer: Option<Redacted<String>>,
+    /// The host that stands in for Pub/Sub.
+    pub emulator: Option<String>,
+    /// What completes the name of an Event Hubs namespace.
+    pub service_bus: &'static str,
     /// A NATS credentials file.
     pub creds: Option<Redacted<String>>,
     /// The seed of a NATS user.
@@ -60,6 +67,10 @@ pub struct Target {
 impl Target {
     pub(crate) fn token(&self) -> Option<&str> {
         self.token.as_ref().map(|token| token.expose_secret().as_str()).filter(|token| !token.is_empty())
+    }
+
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.bearer.as_ref().map(|token| token.expose_secret().as_str())
     }
 
     pub(crate) fn require_token(&self) -> Result<&str, ProviderError> {
@@ -241,6 +252,8 @@ pub fn requests(
         "opsgenie" => one(incident::opsgenie(target, event)?),
         "pagerduty" => incident::pagerduty(target, event),
         "incident.io" => incident::incident_io(target, event),
+        "googlepubsub" => one(cloud::google_pubsub(target, event)?),
+        "azureeventhub" => one(cloud::azure_event_hub(target, event, now)?),
         "sentry" => one(alerting::sentry(target, event, now)?),
         other => Err(ProviderError::Unsupported(other.to_owned())),
     }

@@ -232,7 +232,7 @@ pub(crate) fn masked(text: &str, target: &Target) -> String {
     let token = plain(target.token.as_ref());
     // Bitbucket's token is user and password.
     let second = token.as_ref().and_then(|token| token.split_once(':')).map(|(_, second)| second.to_owned());
-    let keys = [plain(target.creds.as_ref()), plain(target.nkey.as_ref())];
+    let keys = [plain(target.bearer.as_ref()), plain(target.creds.as_ref()), plain(target.nkey.as_ref())];
     let secrets = [token, second, plain(target.password.as_ref()), Some(address.clone()), path, password];
     let secrets = secrets.into_iter().chain(keys);
     let mut text = text.to_owned();

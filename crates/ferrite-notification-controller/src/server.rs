@@ -116,3 +116,6 @@ async fn read_and_answer<A: Answer>(answer: &A, request: Request<Incoming>) -> R
     };
     answer.answer(Read { head, body }).await
 }
+
+#[cfg(test)]
+mod tests;

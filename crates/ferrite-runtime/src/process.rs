@@ -58,7 +58,7 @@ where
     A: Parser + AsRef<CommonFlags>,
     F: Future<Output = Result<(), Fatal>>,
 {
-    main_with_standby(name, field_manager, gates, async |_: &A, _: &Runtime| Ok(()), body)
+    main_with_standby(name, field_manager, gates, async |_: &A, _: &Process| Ok(()), body)
 }
 
 /// As [`main`], with `standby` called first: it starts what every replica does, whether it leads or not.
@@ -66,7 +66,7 @@ pub fn main_with_standby<A, F>(
     name: &'static str,
     field_manager: &str,
     gates: &[(&'static str, bool)],
-    standby: impl AsyncFnOnce(&A, &Runtime) -> Result<(), Fatal>,
+    standby: impl AsyncFnOnce(&A, &Process) -> Result<(), Fatal>,
     body: impl FnOnce(A, Process) -> F,
 ) -> ExitCode
 where
@@ -119,7 +119,7 @@ async fn run<A, F>(
     common: &CommonFlags,
     gates: FeatureGates,
     arguments: A,
-    (standby, body): (impl AsyncFnOnce(&A, &Runtime) -> Result<(), Fatal>, impl FnOnce(A, Process) -> F),
+    (standby, body): (impl AsyncFnOnce(&A, &Process) -> Result<(), Fatal>, impl FnOnce(A, Process) -> F),
 ) -> Result<(), Fatal>
 where
     F: Future<Output = Result<(), Fatal>>,
@@ -140,9 +140,11 @@ where
     if common.health_addr != "0" {
         serve::health(&common.health_addr, shutdown.clone()).await?;
     }
-    standby(&arguments, &runtime).await?;
+    let process = Process { runtime, gates, environment, namespace };
+    standby(&arguments, &process).await?;
+    let Process { runtime, namespace, .. } = &process;
     let leadership = if common.enable_leader_election {
-        let election = election(name, common, &namespace);
+        let election = election(name, common, namespace);
         let status = ("leader_election_master_status", "Whether this replica leads: 1 it does, 0 it waits.");
         runtime.metrics.gauge(status.0, status.1, &[("name", &election.name)], 0.0);
         let lease = election.name.clone();
@@ -156,7 +158,7 @@ where
         None
     };
     let lost = leadership.as_ref().map(|leadership| leadership.lost().clone()).unwrap_or_default();
-    let body = body(arguments, Process { runtime, gates, environment, namespace });
+    let body = body(arguments, process);
     let mut body = std::pin::pin!(body);
     let result = tokio::select! {
         result = &mut body => result,

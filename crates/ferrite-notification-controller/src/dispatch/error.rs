@@ -1,5 +1,7 @@
 //! Why nobody was told.
 
+use ferrite_runtime::workload_identity::WorkloadIdentityError;
+
 use super::LANE_EVENTS;
 use crate::credentials::CredentialsError;
 use crate::git_host::GitHostError;
@@ -15,10 +17,10 @@ pub(super) enum DispatchError {
     CrossNamespace { alert: String, object: String },
     #[error("failed to read provider: Provider.notification.toolkit.fluxcd.io \"{0}\" not found")]
     NoProvider(String),
-    #[error(
-        "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity feature gate in the controller"
-    )]
-    WorkloadIdentity,
+    #[error(transparent)]
+    Identity(#[from] WorkloadIdentityError),
+    #[error("failed to get token")]
+    Token(#[from] ferrite_cloud::Error),
     #[error("failed to get secret '{name}'")]
     Secret { name: String, source: kube::Error },
     #[error("failed to get secret '{namespace}/{name}': secrets \"{name}\" not found")]

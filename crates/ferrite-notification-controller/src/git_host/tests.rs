@@ -91,9 +91,10 @@ async fn tell_as(kind: &str, path: &str, answers: &[(&str, u16, Value)], app: Op
     .unwrap();
     let (sender, connection) = (Sender::default(), Connection::default());
     let deadline = Duration::from_secs(20);
+    let (tokens, mut other) = (AppTokens::default(), target.clone());
     let result = async {
         let now = jiff::Timestamp::from_second(1_000_000).unwrap();
-        let login = log_in(&sender, &connection, &mut target, deadline, now).await?;
+        let login = log_in(&tokens, &sender, &connection, &mut target, deadline, now).await?;
         let session = Session::new(&sender, &connection, &target, deadline);
         if kind.ends_with("comment") {
             session.comment(&event, login.as_deref()).await
@@ -102,6 +103,13 @@ async fn tell_as(kind: &str, path: &str, answers: &[(&str, u16, Value)], app: Op
         }
     }
     .await;
+    if other.github_app.is_some() && result.is_ok() {
+        let before = host.asked.lock().len();
+        let now = jiff::Timestamp::from_second(1_000_100).unwrap();
+        log_in(&tokens, &sender, &connection, &mut other, deadline, now).await.unwrap();
+        assert_eq!(host.asked.lock().len(), before, "the token is kept");
+        assert_eq!(other.token(), target.token());
+    }
     stop.cancel();
     let (asked, credentials) = (host.asked.lock().clone(), host.credentials.lock().clone());
     Told { result, asked, credentials }

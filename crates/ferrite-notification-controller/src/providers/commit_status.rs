@@ -276,7 +276,13 @@ impl Facts<'_> {
     fn azure_devops(&self) -> Result<CommitStatus, ProviderError> {
         let repository = Repository::of(self.target)?;
         let (organisation, project, name) = repository.azure(self.target)?;
-        let token = self.target.require_token()?;
+        let authorised = |request: Outgoing| {
+            let request = request.with_header("Accept", AZURE_API);
+            match self.target.bearer() {
+                Some(token) => Ok(request.bearer(Some(token))),
+                None => self.target.require_token().map(|token| request.basic("", token)),
+            }
+        };
         let url = format!(
             "{}/{organisation}/{project}/_apis/git/repositories/{name}/commits/{}/statuses",
             repository.azure_origin(),
@@ -291,8 +297,8 @@ impl Facts<'_> {
             "state": state, "description": self.description, "context": {"name": self.id, "genre": genre},
         });
         Ok(CommitStatus {
-            look: Outgoing::get(url.clone()).basic("", token).with_header("Accept", AZURE_API),
-            post: Outgoing::json(url, &body).basic("", token).with_header("Accept", AZURE_API),
+            look: authorised(Outgoing::get(url.clone()))?,
+            post: authorised(Outgoing::json(url, &body))?,
             list: "/value",
             ours: vec![("/context/name", self.id.to_owned()), ("/context/genre", genre)],
             equal: vec![("/state", state.to_owned()), ("/description", self.description.clone())],

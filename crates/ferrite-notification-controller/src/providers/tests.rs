@@ -42,7 +42,7 @@ fn with_token(kind: &str, address: &str, channel: &str) -> Target {
 
 /// Method, URL, headers and JSON body of the only request.
 #[track_caller]
-fn one(target: &Target, event: &Event) -> (String, Vec<(String, String)>, Value) {
+pub(crate) fn one(target: &Target, event: &Event) -> (String, Vec<(String, String)>, Value) {
     let mut all = requests(target, event, jiff::Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(all.len(), 1);
     let request = all.remove(0);

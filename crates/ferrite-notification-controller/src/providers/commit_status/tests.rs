@@ -241,8 +241,8 @@ fn azure_devops_keeps_summaries_apart_by_genre() {
         let url =
             format!("https://dev.azure.com/org/proj/_apis/git/repositories/fleet/commits/{HASH}/statuses");
         let headers = vec![
-            ("Authorization".to_owned(), "Basic OnBhdA==".to_owned()),
             ("Accept".to_owned(), "application/json;api-version=6.0".to_owned()),
+            ("Authorization".to_owned(), "Basic OnBhdA==".to_owned()),
         ];
         let body = json!({
             "state": "error", "description": "reconciliation succeeded",
