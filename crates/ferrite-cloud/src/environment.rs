@@ -7,7 +7,7 @@ use url::Url;
 use crate::Error;
 
 /// The environment of the process and the addresses of services.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     endpoints: BTreeMap<Service, Url>,

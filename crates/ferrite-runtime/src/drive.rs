@@ -98,6 +98,9 @@ impl<R: Reconcile> Run<'_, R> {
         if object.meta().deletion_timestamp.is_some() {
             return self.delete(object).await;
         }
+        if !R::concerns(object) {
+            return self.leave(object).await;
+        }
         let object = match self.with_finalizer(object).await {
             Ok(Some(object)) => object,
             Ok(None) => return Ended::Gone,
@@ -304,6 +307,39 @@ impl<R: Reconcile> Run<'_, R> {
             Requeue::After(_) | Requeue::Wait(_) | Requeue::Backoff => report,
         };
         self.finish(&current, report, true).await
+    }
+
+    /// Takes away what was left on an object that is no concern any more; touches no other.
+    async fn leave(&self, object: &R::Object) -> Ended {
+        let Some(finalizer) = R::FINALIZER.filter(|ours| object.finalizers().iter().any(|have| have == ours))
+        else {
+            return Ended::Requeue(Requeue::Never, false);
+        };
+        let mut done = R::Done::default();
+        let teardown = self.driver.reconciler.teardown(object, &mut done, self.progress);
+        let (mut current, outcome) = self.beside(object, teardown).await;
+        match outcome {
+            Ok(events) => self.emit(&current, events),
+            Err(failure) => {
+                tracing::error!(error = %chain(&failure), "cannot take away what was made for the object");
+                return Ended::Requeue(Requeue::Backoff, true);
+            }
+        }
+        let shutdown = Some(self.progress.shutdown());
+        let empty = Map::new();
+        match status::write(&self.api, self.field_manager(), &current, &empty, shutdown).await {
+            Ok(Written::Changed(object)) => self.adopt(&mut current, object),
+            Ok(Written::Unchanged) => {}
+            Ok(Written::Gone) => return Ended::Gone,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "cannot write status");
+                return Ended::Requeue(Requeue::Backoff, true);
+            }
+        }
+        match self.drop_finalizer(&current, finalizer).await {
+            Ended::Gone => Ended::Requeue(Requeue::Never, false),
+            failed @ Ended::Requeue(..) => failed,
+        }
     }
 
     async fn drop_finalizer(&self, object: &R::Object, finalizer: &str) -> Ended {

@@ -69,6 +69,15 @@ pub trait Reconcile: Send + Sync + 'static {
     /// The finalizer that guards [`Reconcile::teardown`]; `None` when deletion needs no work.
     const FINALIZER: Option<&'static str> = Some("finalizers.fluxcd.io");
 
+    /// Whether this controller has anything to do with `object`, by its spec.
+    ///
+    /// What does not concern it gets neither finalizer nor status; what it left on an object that once concerned it
+    /// is taken away: [`Reconcile::teardown`] runs, the status is emptied and the finalizer goes.
+    fn concerns(object: &Self::Object) -> bool {
+        let _all = object;
+        true
+    }
+
     /// Reads only. `step` tells what is being waited for.
     fn observe(
         &self,

@@ -3,14 +3,18 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use ferrite_cloud::{CacheLimits, Environment};
 use ferrite_git::SshAlgorithms;
-use ferrite_runtime::flags::{CommonFlags, GoDuration};
+use ferrite_runtime::{
+    flags::{CommonFlags, FeatureGates, GoDuration},
+    workload_identity::OBJECT_LEVEL_WORKLOAD_IDENTITY,
+};
 
-use crate::{Config, HelmLimits};
+use crate::{CloudConfig, Config, HelmLimits, IndexCacheLimits};
 
 /// The feature gates of source-controller and their defaults.
 pub const FEATURE_GATES: &[(&str, bool)] =
-    &[("CacheSecretsAndConfigMaps", false), ("ObjectLevelWorkloadIdentity", false)];
+    &[("CacheSecretsAndConfigMaps", false), (OBJECT_LEVEL_WORKLOAD_IDENTITY, false)];
 
 /// Flags of `source-controller`; names and defaults are Flux's.
 #[derive(Debug, Parser)]
@@ -57,10 +61,10 @@ pub struct Args {
     pub helm_cache_max_size: usize,
     /// How long a cached index is used.
     #[arg(long, default_value = "15m")]
-    pub helm_cache_ttl: String,
+    pub helm_cache_ttl: GoDuration,
     /// How often cached indexes are dropped.
     #[arg(long, default_value = "1m")]
-    pub helm_cache_purge_interval: String,
+    pub helm_cache_purge_interval: GoDuration,
     /// SSH key exchange algorithms; the defaults when empty.
     #[arg(long, value_delimiter = ',')]
     pub ssh_kex_algos: Vec<String>,
@@ -79,11 +83,11 @@ impl AsRef<CommonFlags> for Args {
 }
 
 impl Args {
-    /// What the controller needs of the flags and of the environment.
+    /// What the controller needs of the flags, of the feature gates and of the environment.
     #[must_use]
-    pub fn into_config(self, environment: &BTreeMap<String, String>) -> Config {
+    pub fn into_config(self, environment: &BTreeMap<String, String>, gates: &FeatureGates) -> Config {
         let Self {
-            common: _,
+            common,
             concurrent,
             storage_path,
             storage_addr,
@@ -94,13 +98,12 @@ impl Args {
             helm_index_max_size,
             helm_chart_max_size,
             helm_chart_file_max_size,
-            // Indexes are read from the storage where they are needed; there is no cache to bound.
-            helm_cache_max_size: _,
-            helm_cache_ttl: _,
-            helm_cache_purge_interval: _,
+            helm_cache_max_size,
+            helm_cache_ttl,
+            helm_cache_purge_interval,
             ssh_kex_algos,
             ssh_hostkey_algos,
-            default_service_account: _,
+            default_service_account,
             requeue_dependency,
         } = self;
         Config {
@@ -120,6 +123,20 @@ impl Args {
             },
             ssh_algorithms: SshAlgorithms { kex: ssh_kex_algos, host_key: ssh_hostkey_algos },
             storage_emulator: environment.get("STORAGE_EMULATOR_HOST").cloned(),
+            index_cache: IndexCacheLimits {
+                indexes: helm_cache_max_size,
+                ttl: helm_cache_ttl.0,
+                purge_interval: helm_cache_purge_interval.0,
+            },
+            cloud: CloudConfig {
+                environment: Environment::new(environment.clone()),
+                object_level: gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY),
+                default_service_account: Some(default_service_account).filter(|name| !name.is_empty()),
+                token_cache: CacheLimits {
+                    tokens: common.token_cache_max_size,
+                    duration: common.token_cache_max_duration.0,
+                },
+            },
         }
     }
 }
@@ -136,12 +153,16 @@ mod tests {
     fn config(arguments: &[&str]) -> Config {
         let all = std::iter::once("source-controller").chain(arguments.iter().copied()).map(Into::into);
         let environment = BTreeMap::from([("HOSTNAME".to_owned(), "pod-0".to_owned())]);
-        flags::parse::<Args>(all).unwrap().into_config(&environment)
+        let args = flags::parse::<Args>(all).unwrap();
+        let gates = FeatureGates::parse(&args.common.feature_gates, FEATURE_GATES).unwrap();
+        args.into_config(&environment, &gates)
     }
 
     #[test]
     fn without_flags_the_defaults_are_flux_defaults() {
-        let expect = Config { hostname: Some("pod-0".to_owned()), ..Config::new("/data") };
+        let environment = BTreeMap::from([("HOSTNAME".to_owned(), "pod-0".to_owned())]);
+        let cloud = CloudConfig { environment: Environment::new(environment), ..CloudConfig::default() };
+        let expect = Config { hostname: Some("pod-0".to_owned()), cloud, ..Config::new("/data") };
         assert_eq!(config(&[]), expect);
     }
 
@@ -179,6 +200,13 @@ mod tests {
             "--watch-label-selector=sharding.fluxcd.io/key=shard1",
         ]);
         assert_eq!((parsed.concurrent, parsed.retention_records), (8, 5));
+        let cached = IndexCacheLimits {
+            indexes: 10,
+            ttl: Duration::from_hours(1),
+            purge_interval: Duration::from_mins(5),
+        };
+        assert_eq!((parsed.index_cache, parsed.cloud.token_cache.tokens), (cached, 0));
+        assert_eq!(parsed.cloud.default_service_account.as_deref(), Some("default"));
         assert_eq!(
             (parsed.retention_ttl, parsed.requeue_dependency),
             (Duration::from_mins(2), Duration::from_secs(5))

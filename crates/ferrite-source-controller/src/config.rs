@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use ferrite_cloud::{CacheLimits, Environment};
 use ferrite_git::SshAlgorithms;
 
 use crate::args::REQUEUE_DEPENDENCY;
@@ -33,6 +34,41 @@ pub struct Config {
     pub ssh_algorithms: SshAlgorithms,
     /// A server that stands in for Google Cloud Storage, `host:port`; asked without credentials.
     pub storage_emulator: Option<String>,
+    /// Parsed indexes that are kept in memory.
+    pub index_cache: IndexCacheLimits,
+    /// As whom clouds are asked.
+    pub cloud: CloudConfig,
+}
+
+/// As whom clouds are asked, by the controller and by objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloudConfig {
+    /// The environment of the process, where clouds leave identities.
+    pub environment: Environment,
+    /// Whether objects may name a ServiceAccount (gate `ObjectLevelWorkloadIdentity`).
+    pub object_level: bool,
+    /// The ServiceAccount of objects that name none; it needs the gate.
+    pub default_service_account: Option<String>,
+    /// Tokens that are kept.
+    pub token_cache: CacheLimits,
+}
+
+/// Parsed indexes of Helm repositories that are kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexCacheLimits {
+    /// The most indexes; 0 keeps none.
+    pub indexes: usize,
+    /// How long an index is kept after its last use.
+    pub ttl: Duration,
+    /// How often the old ones are looked for; zero never looks, and they go when their place is needed.
+    pub purge_interval: Duration,
+}
+
+impl Default for IndexCacheLimits {
+    /// Flux's: none; 15 minutes and 1 minute for those who want some.
+    fn default() -> Self {
+        Self { indexes: 0, ttl: Duration::from_mins(15), purge_interval: Duration::from_mins(1) }
+    }
 }
 
 /// Bounds on what Helm repositories may send, in bytes.
@@ -70,6 +106,8 @@ impl Config {
             helm: HelmLimits::default(),
             ssh_algorithms: SshAlgorithms::default(),
             storage_emulator: None,
+            index_cache: IndexCacheLimits::default(),
+            cloud: CloudConfig::default(),
         }
     }
 

@@ -3,15 +3,18 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use ferrite_api::{Artifact, Time};
-use ferrite_artifact::{Health, Retention, Store, StoreError};
+use ferrite_artifact::{Digest, Health, Retention, Store, StoreError};
+use ferrite_cloud::Cloud;
 use ferrite_git::{Client, Head, Reference, Remote, SshAlgorithms};
-use ferrite_runtime::{Clock, ObjectKey, Runtime};
+use ferrite_runtime::{Clock, ObjectKey, Runtime, workload_identity::WorkloadIdentity};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, core::NamespaceResourceScope};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Config, HelmLimits, git_repository::Tokens, polls::Polls};
+use crate::{
+    Config, HelmLimits, git_repository::Tokens, helm_index_cache::IndexCache, oci_repository, polls::Polls,
+};
 
 /// How long a Git client is kept that nobody uses.
 const CLIENT_KEPT_FOR: Duration = Duration::from_mins(30);
@@ -34,6 +37,12 @@ pub(crate) struct Context {
     pub(crate) indexes: Mutex<HashMap<ObjectKey, KnownIndex>>,
     /// Tokens of GitHub Apps.
     pub(crate) github_tokens: Tokens,
+    /// Indexes that were parsed already.
+    pub(crate) index_cache: IndexCache,
+    /// As whom clouds are asked.
+    pub(crate) identity: WorkloadIdentity,
+    /// What registries answered last, by everything that decides the answer.
+    pub(crate) digests: Polls<RemoteKey, (Option<String>, Digest), oci_repository::Error>,
     /// What remotes answered last, by remote and reference.
     pub(crate) heads: Polls<(RemoteKey, ReferenceKey), Head, ferrite_git::Error>,
 }
@@ -77,6 +86,14 @@ impl Context {
             clients: Mutex::default(),
             indexes: Mutex::default(),
             github_tokens: Tokens::default(),
+            index_cache: IndexCache::new(config.index_cache),
+            identity: WorkloadIdentity::new(
+                runtime.client.clone(),
+                Cloud::new(config.cloud.environment.clone(), config.cloud.token_cache),
+                config.cloud.object_level,
+                config.cloud.default_service_account.clone(),
+            ),
+            digests: Polls::new(),
             heads: Polls::new(),
         }
     }

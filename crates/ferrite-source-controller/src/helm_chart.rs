@@ -12,6 +12,7 @@
 //! dependencies in other repositories are not supported yet: a message names what is missing.
 
 mod act;
+mod dependencies;
 mod error;
 mod observe;
 mod package;

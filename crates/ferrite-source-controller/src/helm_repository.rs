@@ -65,6 +65,11 @@ impl Reconcile for HelmRepositories {
 
     const FINALIZER: Option<&'static str> = Some(metadata::FINALIZER);
 
+    /// Type `oci` is configuration for charts; there is nothing to reconcile.
+    fn concerns(repository: &HelmRepository) -> bool {
+        !is_oci(repository)
+    }
+
     async fn observe(&self, repository: &HelmRepository, step: &Progress) -> Result<Observed, Error> {
         observe::observe(&self.context, repository, step).await
     }

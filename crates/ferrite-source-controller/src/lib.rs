@@ -32,6 +32,7 @@ mod download;
 pub mod git_repository;
 pub mod helm_chart;
 mod helm_index;
+mod helm_index_cache;
 pub mod helm_repository;
 mod oci;
 pub mod oci_repository;
@@ -50,7 +51,7 @@ use tokio::task::JoinHandle;
 
 pub use args::{Args, FEATURE_GATES};
 use bucket::Buckets;
-pub use config::{Config, HelmLimits};
+pub use config::{CloudConfig, Config, HelmLimits, IndexCacheLimits};
 use context::Context;
 use git_repository::GitRepositories;
 use helm_chart::HelmCharts;
@@ -75,6 +76,11 @@ pub enum Error {
     /// The client for artifacts cannot be set up.
     #[error("cannot prepare to fetch artifacts")]
     Fetcher(#[source] ferrite_artifact::FetchError),
+    /// `--default-service-account` without the gate that makes it mean something.
+    #[error(
+        "invalid configuration: --default-service-account needs --feature-gates=ObjectLevelWorkloadIdentity=true"
+    )]
+    DefaultServiceAccount,
     /// A blocking task was cancelled.
     #[error("interrupted while opening the storage")]
     Interrupted,
@@ -87,8 +93,13 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]: only what is wrong at the start. Later failures are conditions on objects.
 pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
+    if config.cloud.default_service_account.is_some() && !config.cloud.object_level {
+        return Err(Error::DefaultServiceAccount);
+    }
     let (context, server) = open(&runtime, &config).await?;
     let context = Arc::new(context);
+    let purge = helm_index_cache::purge(Arc::clone(&context), config.index_cache.purge_interval);
+    let purge = tokio::spawn(runtime.shutdown.clone().run_until_cancelled_owned(purge));
     let git = Controller::new(&runtime, Handle::new(&runtime), GitRepositories::new(Arc::clone(&context)));
     let helm = Controller::new(&runtime, Handle::new(&runtime), HelmRepositories::new(Arc::clone(&context)));
     let mut charts = Controller::new(&runtime, Handle::new(&runtime), HelmCharts::new(Arc::clone(&context)));
@@ -103,6 +114,8 @@ pub async fn run(runtime: Runtime, config: Config) -> Result<(), Error> {
         oci.concurrent(workers).run(),
         buckets.concurrent(workers).run()
     );
+    // It ends with the shutdown.
+    purge.await.map_err(|_| Error::Interrupted)?;
     server.await.map_err(|_| Error::Interrupted)
 }
 

@@ -10,10 +10,12 @@
 mod auth;
 mod error;
 mod registry;
+mod remote;
 
 pub(crate) use auth::Keychain;
 pub(crate) use error::OciError;
 pub(crate) use registry::{Layer, Manifest, Registry};
+pub(crate) use remote::Remote;
 
 /// The registry and the path of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,8 +7,7 @@
 //! report:  conditions FetchFailed, StorageOperationFailed, ArtifactOutdated, ArtifactInStorage, Ready, …
 //! ```
 //!
-//! Source: `internal/controller/ocirepository_controller.go`. Verification and logins by cloud identity are not
-//! supported yet: they stall the object with a message that names the field.
+//! Source: `internal/controller/ocirepository_controller.go`. Verification is not supported yet: it stalls the object with a message that names the field.
 
 mod act;
 mod error;

@@ -12,15 +12,15 @@ use ferrite_runtime::{Event, Progress, Truth, chain};
 use ferrite_tree::{Tree as _, TreePath};
 
 use super::{
-    Done, Error, Next, Plan,
-    observe::{Found, Place},
+    Done, Error, Next, Plan, dependencies,
+    observe::{Found, Loaded, Place},
     package,
     plan::{ALIAS, Build},
 };
 use crate::{context::Context, download::Downloaded, storage};
 
 /// The layer of a chart in a registry.
-const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+pub(super) const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
 pub(super) async fn act(
     context: &Context,
@@ -48,7 +48,7 @@ fn note(done: &mut Done, found: &Found) {
     done.source_revision = Some(found.source_revision.clone());
 }
 
-async fn make(context: &Context, build: Build, done: &mut Done, step: &Progress) -> Result<(), Error> {
+async fn make(context: &Context, mut build: Build, done: &mut Done, step: &Progress) -> Result<(), Error> {
     let message = format!("new '{}' chart with version '{}'", build.found.name, build.version);
     step.say_drift(format_args!("building artifact: {message}"));
     step.mark(ConditionType::ArtifactOutdated, Truth::True, Reason::NewChart, message);
@@ -58,6 +58,14 @@ async fn make(context: &Context, build: Build, done: &mut Done, step: &Progress)
         ..Limits::default()
     };
     let downloaded = download(&build.found, limits.archive_bytes).await?;
+    if let Place::Source(loaded) = &build.found.place {
+        let (chart, added) = dependencies::build(context, &build.namespace, &loaded.chart, &limits).await?;
+        if added > 0 {
+            let message = format!("resolved {added} chart dependencies");
+            step.event(Event::trace(Reason::ResolvedDependencies, message));
+            build.found.place = Place::Source(Arc::new(Loaded { chart, tree: loaded.tree.clone() }));
+        }
+    }
     note(done, &build.found);
     let (directory, version) = (build.directory.clone(), build.version.clone());
     let made = context.blocking(move |store| keep(store, &build, downloaded.as_ref(), &limits)).await?;

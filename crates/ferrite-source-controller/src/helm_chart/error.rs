@@ -57,10 +57,12 @@ pub enum Error {
     #[error("failed to open the artifact of the source")]
     SourceFiles(#[source] UnpackError),
     /// A dependency is not there.
-    #[error("dependency build error: '{name}': {problem}")]
+    #[error("dependency build error: failed to add {kind} dependency '{name}': {problem}")]
     Dependency {
-        /// The dependency.
+        /// The dependency, as its parent calls it.
         name: String,
+        /// `local` or `remote`.
+        kind: &'static str,
         /// What is wrong.
         problem: String,
     },

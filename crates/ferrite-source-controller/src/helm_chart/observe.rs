@@ -14,6 +14,7 @@ use ferrite_tree::MemoryTree;
 use kube::{Api, ResourceExt as _, core::NamespaceResourceScope};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::{Error, package};
 use crate::{
@@ -139,15 +140,8 @@ async fn in_index(context: &Context, chart: &HelmChart, repository: HelmReposito
     let base = helm_repository::base_url(&repository).map_err(Error::Access)?;
     let access = helm_repository::access(context, &repository, &base).await.map_err(Error::Access)?;
     let (name, wanted) = (spec.chart.clone(), spec.version().to_owned());
-    let path = artifact.path.clone();
-    let size = artifact.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(1);
-    let one = context.blocking(move |store| {
-        let file = store.open(&path).map_err(|error| Error::Stat(Arc::new(error)))?;
-        let file = file.ok_or_else(|| missing(&repository))?;
-        let index = Index::read(file, size).map_err(Error::Index)?;
-        index.get(&name, &wanted).cloned().map_err(Error::Reference)
-    });
-    let one = one.await?;
+    let index = stored_index(context, &repository, &artifact).await?;
+    let one = index.get(&name, &wanted).map_err(Error::Reference)?.clone();
     let url = resolve(&base, one.urls.first().map_or("", String::as_str))?;
     Ok(Found {
         name: one.name,
@@ -157,27 +151,58 @@ async fn in_index(context: &Context, chart: &HelmChart, repository: HelmReposito
     })
 }
 
+/// The index that a repository's artifact holds.
+pub(super) async fn stored_index(
+    context: &Context,
+    repository: &HelmRepository,
+    artifact: &Artifact,
+) -> Result<Arc<Index>, Error> {
+    if let Some(index) = context.index_cache.get(&artifact.digest, Instant::now()) {
+        return Ok(index);
+    }
+    let path = artifact.path.clone();
+    let size = artifact.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(1);
+    let gone = missing(repository);
+    let index = context.blocking(move |store| {
+        let file = store.open(&path).map_err(|error| Error::Stat(Arc::new(error)))?;
+        Index::read(file.ok_or(gone)?, size).map_err(Error::Index)
+    });
+    let index = Arc::new(index.await?);
+    context.index_cache.put(&artifact.digest, Arc::clone(&index), Instant::now());
+    Ok(index)
+}
+
 /// A chart of a registry: `<url>/<chart>`, whose tags are its versions.
 async fn in_registry(
     context: &Context,
     chart: &HelmChart,
     repository: &HelmRepository,
 ) -> Result<Found, Error> {
-    let registry =
-        helm_repository::registry(context, repository, &chart.spec.chart).await.map_err(Error::Access)?;
-    let wanted = chart.spec.version();
+    let (registry, version, digest) =
+        registry_version(context, repository, &chart.spec.chart, chart.spec.version()).await?;
+    let name = chart.spec.chart.rsplit('/').next().unwrap_or_default().to_owned();
+    let source_revision = version.clone();
+    Ok(Found { name, version, place: Place::Registry(Arc::new(registry), digest), source_revision })
+}
+
+/// The version of a chart that `wanted` means in a registry.
+pub(super) async fn registry_version(
+    context: &Context,
+    repository: &HelmRepository,
+    chart: &str,
+    wanted: &str,
+) -> Result<(Registry, String, Digest), Error> {
+    let registry = helm_repository::registry(context, repository, chart).await.map_err(Error::Access)?;
     let exact = Version::parse_full(wanted).is_ok();
     let version = if exact {
         wanted.to_owned()
     } else {
         let tags = registry.tags().await.map_err(Error::Registry)?;
-        let index = Index::of_versions(&chart.spec.chart, tags.iter().map(|tag| tag.replace('_', "+")));
-        index.get(&chart.spec.chart, wanted).map_err(Error::Reference)?.version.clone()
+        let index = Index::of_versions(chart, tags.iter().map(|tag| tag.replace('_', "+")));
+        index.get(chart, wanted).map_err(Error::Reference)?.version.clone()
     };
     let digest = registry.digest(&version.replace('+', "_")).await.map_err(Error::Registry)?;
-    let name = chart.spec.chart.rsplit('/').next().unwrap_or_default().to_owned();
-    let source_revision = version.clone();
-    Ok(Found { name, version, place: Place::Registry(Arc::new(registry), digest), source_revision })
+    Ok((registry, version, digest))
 }
 
 /// A chart in the files of a GitRepository or a Bucket.
@@ -238,7 +263,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The source's artifact, when it is in the storage.
-async fn stored_artifact<K: kube::Resource<DynamicType = ()>>(
+pub(super) async fn stored_artifact<K: kube::Resource<DynamicType = ()>>(
     context: &Context,
     source: &K,
     artifact: Option<Artifact>,
@@ -256,7 +281,7 @@ fn missing<K: kube::Resource<DynamicType = ()>>(source: &K) -> Error {
 }
 
 /// The address of an archive, relative to that of the repository, whose query it takes over.
-fn resolve(base: &Url, address: &str) -> Result<Url, Error> {
+pub(super) fn resolve(base: &Url, address: &str) -> Result<Url, Error> {
     let wrong = |problem: String| Error::Address { problem };
     if address.is_empty() {
         return Err(wrong("the index gives no address for it".to_owned()));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ferrite_artifact::{Bounds, Item, ItemKind, Rules, archive};
-use ferrite_helm::{Chart, File, merge_values};
+use ferrite_helm::{Chart, Dependency, File, merge_values};
+use ferrite_semver::{Constraint, Version};
 use ferrite_tree::{Kind, Tree, TreePath};
 use ferrite_yaml::Dialect;
 use serde_json::{Map, Value};
@@ -34,43 +35,95 @@ pub(super) fn load(tree: &dyn Tree, path: &str) -> Result<Chart, Error> {
     }
 }
 
-/// Adds declared dependencies that lie in the same source; those below `charts/` are there already.
+/// What a chart declares that is not below `charts/`, by the versions of `Chart.lock` if there is one.
+///
+/// As in Flux, nothing is missing when there are as many charts as declared.
+pub(super) fn missing(chart: &Chart) -> Vec<Dependency> {
+    let wanted: Vec<&Dependency> = match &chart.lock {
+        Some(lock) => lock.dependencies.iter().collect(),
+        None => chart.metadata.declared().collect(),
+    };
+    if wanted.len() == chart.dependencies.len() {
+        return Vec::new();
+    }
+    // Only Chart.yaml knows of aliases: the lock has names and versions.
+    let vendored = |name: &str| chart.dependencies.iter().any(|vendored| vendored.name() == name);
+    wanted.into_iter().filter(|dependency| !vendored(called(dependency))).cloned().collect()
+}
+
+/// The name that a dependency goes by in its parent.
+pub(super) fn called(dependency: &Dependency) -> &str {
+    if dependency.alias.is_empty() { &dependency.name } else { &dependency.alias }
+}
+
+/// Whether a dependency is in the parent's own source.
+pub(super) fn is_local(dependency: &Dependency) -> bool {
+    dependency.repository.is_empty() || dependency.repository.starts_with("file://")
+}
+
+/// The files of `chart` below `charts/` of its parent, under the name that the parent calls it.
+pub(super) fn placed(chart: &Chart, dependency: &Dependency) -> Result<Files, String> {
+    let name = called(dependency);
+    if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+        return Err("its name cannot be that of a directory".to_owned());
+    }
+    let range = Constraint::parse(&dependency.version)
+        .map_err(|error| format!("invalid version/constraint format '{}': {error}", dependency.version))?;
+    let version = Version::parse(&chart.metadata.version).map_err(|error| error.to_string())?;
+    if !range.matches(&version) {
+        return Err(format!("can't get a valid version for constraint '{}'", dependency.version));
+    }
+    let mut files: Files = chart.raw.clone();
+    if chart.metadata.name != name {
+        let mut metadata = chart.metadata.clone();
+        name.clone_into(&mut metadata.name);
+        files.retain(|file| file.name != "Chart.yaml");
+        let text = ferrite_yaml::write(&metadata.to_json());
+        files.push(File { name: "Chart.yaml".to_owned(), data: text.into_bytes().into() });
+    }
+    for file in &mut files {
+        file.name = format!("charts/{name}/{}", file.name);
+    }
+    Ok(files)
+}
+
+/// Adds declared dependencies that lie in the same source; those below `charts/` are there already, and those of
+/// repositories come when the chart is packaged.
 fn with_local_dependencies(
     tree: &dyn Tree,
     place: &TreePath,
     chart: Chart,
     depth: usize,
 ) -> Result<Chart, Error> {
-    let fail = |name: &str, problem: String| Error::Dependency { name: name.to_owned(), problem };
+    let fail =
+        |name: &str, problem: String| Error::Dependency { name: name.to_owned(), kind: "local", problem };
     let mut files = chart.raw.clone();
     let mut added = false;
-    for dependency in chart.metadata.declared() {
-        let name = dependency.name.as_str();
-        if chart.dependencies.iter().any(|vendored| vendored.name() == name) {
-            continue;
-        }
-        let Some(local) = dependency.repository.strip_prefix("file://") else {
-            let problem = "it is in another repository, which is not supported by this controller yet: put it below charts/";
-            return Err(fail(name, problem.to_owned()));
-        };
+    for dependency in missing(&chart).iter().filter(|dependency| is_local(dependency)) {
+        let name = called(dependency);
         if depth >= DEPTH_LIMIT {
             return Err(fail(name, "dependencies lie too deep within each other".to_owned()));
         }
-        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(fail(name, "its name cannot be that of a directory".to_owned()));
+        let local = match dependency.repository.strip_prefix("file://") {
+            Some(local) => local.to_owned(),
+            None => format!("charts/{}", dependency.name),
+        };
+        let below = place.join(&local).map_err(|error| fail(name, error.to_string()))?;
+        if tree.stat(&below).map_err(|error| fail(name, error.to_string()))?.is_none() {
+            let reference = &dependency.repository;
+            return Err(fail(name, format!("no chart found at '{below}' (reference '{reference}')")));
         }
-        let below = place.join(local).map_err(|error| fail(name, error.to_string()))?;
-        let found = Chart::from_tree(tree, &below).map_err(|error| fail(name, error.to_string()))?;
-        let found = with_local_dependencies(tree, &below, found, depth + 1)?;
-        if found.name() != name {
-            return Err(fail(name, format!("there is a chart '{}' at '{below}'", found.name())));
-        }
-        files.extend(
-            found.raw.iter().map(|file| File {
-                name: format!("charts/{name}/{}", file.name),
-                data: Arc::clone(&file.data),
-            }),
-        );
+        let found = match tree.stat(&below) {
+            Ok(Some(Kind::File)) => {
+                let bytes = tree.read(&below).map_err(|error| fail(name, error.to_string()))?;
+                Chart::from_archive(&bytes).map_err(|error| fail(name, error.to_string()))?
+            }
+            _ => {
+                let found = Chart::from_tree(tree, &below).map_err(|error| fail(name, error.to_string()))?;
+                with_local_dependencies(tree, &below, found, depth + 1)?
+            }
+        };
+        files.extend(placed(&found, dependency).map_err(|problem| fail(name, problem))?);
         added = true;
     }
     if added {
@@ -194,13 +247,28 @@ mod tests {
         let names: Vec<String> = packed(&chart, "1.0.0", None).into_iter().map(|(name, _)| name).collect();
         assert!(names.contains(&"app/charts/lib/templates/l.yaml".to_owned()), "{names:?}");
         for (repository, problem) in [
-            ("https://charts.test", "it is in another repository"),
             ("file://../../lib", "leads out of the root"),
+            ("file://../none", "no chart found at 'none' (reference 'file://../none')"),
+            ("", "no chart found at 'app/charts/lib' (reference '')"),
         ] {
             let parent = parent.replace("file://../lib", repository);
             let error = load(&tree(&[("app/Chart.yaml", &parent)]), "app").unwrap_err();
             assert!(error.to_string().contains(problem), "{error}");
         }
+        let remote = parent.replace("file://../lib", "https://charts.test");
+        let chart = load(&tree(&[("app/Chart.yaml", &remote)]), "app").unwrap();
+        let names = |chart: &Chart| missing(chart).into_iter().map(|one| one.version).collect::<Vec<_>>();
+        assert_eq!(names(&chart), ["1.x"], "it comes when the chart is packaged");
+        let lock = "dependencies:\n- {name: lib, version: 1.2.3, repository: https://charts.test}\n";
+        let locked = load(&tree(&[("app/Chart.yaml", &remote), ("app/Chart.lock", lock)]), "app").unwrap();
+        assert_eq!(names(&locked), ["1.2.3"]);
+        let old = parent.replace("1.x", "^2");
+        let files = [("app/Chart.yaml", old.as_str()), ("lib/Chart.yaml", lib)];
+        let error = load(&tree(&files), "app").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "dependency build error: failed to add local dependency 'lib': can't get a valid version for constraint '^2'"
+        );
         let looped = parent.replace("name: lib", "name: app").replace("../lib", "../app");
         assert!(
             load(&tree(&[("app/Chart.yaml", &looped)]), "app").is_err(),

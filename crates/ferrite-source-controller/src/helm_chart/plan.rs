@@ -58,6 +58,8 @@ pub struct Build {
     pub(crate) values_files: Vec<String>,
     /// Whether a values file may be missing.
     pub(crate) ignore_missing: bool,
+    /// Where HelmRepositories of dependencies are looked for.
+    pub(crate) namespace: String,
     /// Where it goes.
     pub(crate) directory: ObjectDirectory,
     /// The name of the file.
@@ -98,6 +100,7 @@ fn decide(chart: &HelmChart, observed: &Observed, found: &Found, directory: Obje
             file: format!("{}-{version}.tgz", found.name),
             version,
             values_files,
+            namespace: chart.metadata.namespace.clone().unwrap_or_default(),
             ignore_missing: chart.spec.ignore_missing_values_files,
             directory,
         })),

@@ -323,6 +323,59 @@ async fn a_chart_in_a_bucket_is_packaged() {
 }
 
 #[tokio::test]
+async fn dependencies_are_found_downloaded_and_packaged() {
+    let charts = Charts::new().await;
+    let registry = ferrite_testkit::RegistryServer::start().await.unwrap();
+    registry.push("libs/base", "0.3.0", &[(super::act::CHART_LAYER, &package("base", "0.3.0"))], &[]);
+    let chart = |dependencies: &str| {
+        format!("apiVersion: v2\nname: web\nversion: 0.1.0\ndependencies:\n{dependencies}")
+    };
+    let (http, oci) = (charts.server.url(), registry.url("libs"));
+    let lock = format!(
+        "dependencies:\n- {{name: app, version: 1.0.0, repository: {http}}}\n- {{name: base, version: 0.3.0, repository: {oci}}}\n"
+    );
+    let text = chart(&format!(
+        "- {{name: app, version: ^1, repository: {http}}}\n- {{name: base, version: '*', repository: {oci}}}\n"
+    ));
+    charts.commit("aaaaaaaaaaaaaaaa", &[("web/Chart.yaml", &text), ("web/Chart.lock", &lock)]);
+    charts
+        .world
+        .put("/helmrepositories", json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []}));
+    let source = json!({"kind": "GitRepository", "name": "app"});
+    let spec = json!({"chart": "./web", "sourceRef": source});
+    let first = charts.reconcile(&charts.chart(&spec)).await;
+    let message = "ChartPackageSucceeded packaged 'web' chart with version '0.1.0'";
+    assert_eq!(condition(&first.report.status.conditions, "Ready"), format!("True {message}"));
+    assert!(charts.text(&first, "web/charts/app/Chart.yaml").contains("version: 1.0.0\n"), "as locked");
+    assert!(charts.text(&first, "web/charts/base/Chart.yaml").contains("version: 0.3.0\n"));
+
+    // A repository of the namespace with the same address lends its password.
+    charts.server.protect("reader", "canary");
+    let aliased = chart(&format!("- {{name: app, version: ^1, repository: {http}, alias: front}}\n"));
+    charts.commit("bbbbbbbbbbbbbbbb", &[("web/Chart.yaml", &aliased)]);
+    let refused = charts.reconcile(&changed(&first.object, &json!({"reconcileStrategy": "Revision"}))).await;
+    let shown = condition(&refused.report.status.conditions, "BuildFailed");
+    let expect = format!(
+        "True DependencyBuildError dependency build error: failed to add remote dependency 'front': failed to get chart 'app' version '^1' from '{http}': failed to fetch {http}/index.yaml : 401"
+    );
+    assert!(shown.starts_with(&expect), "{shown}");
+    charts.world.secret("login", &[("username", "reader"), ("password", "canary")]);
+    let repository = json!({
+        "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository",
+        "metadata": {"name": "locked", "namespace": "default"},
+        "spec": {"url": format!("{http}/"), "interval": "1h", "timeout": "10s", "secretRef": {"name": "login"}},
+    });
+    charts.world.put(
+        "/helmrepositories",
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [repository]}),
+    );
+    let second = charts.reconcile(&refused.object).await;
+    assert_eq!(second.report.status.artifact.as_ref().unwrap().revision, "0.1.0+bbbbbbbbbbbb");
+    let dependency = charts.text(&second, "web/charts/front/Chart.yaml");
+    assert!(dependency.contains("name: front\n") && dependency.contains("version: 1.2.0\n"), "{dependency}");
+}
+
+#[tokio::test]
 async fn a_chart_of_a_registry_is_pulled() {
     let charts = Charts::new().await;
     let registry = ferrite_testkit::RegistryServer::start().await.unwrap();

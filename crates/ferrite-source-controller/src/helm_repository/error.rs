@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::StoreError;
-use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
+use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey, workload_identity::WorkloadIdentityError};
 
 use crate::{
     credentials::CredentialsError, download::DownloadError, helm_index::IndexError, oci::OciError,
@@ -31,6 +31,17 @@ pub enum Error {
     /// A Secret holds something else than it should.
     #[error("failed to configure authentication options")]
     Credentials(#[source] CredentialsError),
+    /// The default ServiceAccount cannot be had.
+    #[error(transparent)]
+    Identity(WorkloadIdentityError),
+    /// The provider gives no login.
+    #[error("failed to get credential from '{provider}'")]
+    Login {
+        /// `spec.provider`.
+        provider: &'static str,
+        /// Why not.
+        source: ferrite_cloud::Error,
+    },
     /// The index could not be downloaded.
     #[error("failed to fetch Helm repository index")]
     Fetch(#[source] DownloadError),
@@ -60,6 +71,8 @@ impl SourceError for Error {
             Self::Url { .. }
             | Self::Secret { .. }
             | Self::Credentials(_)
+            | Self::Identity(_)
+            | Self::Login { .. }
             | Self::Fetch(_)
             | Self::Registry(_)
             | Self::Index(_) => ConditionType::FetchFailed,
@@ -76,6 +89,8 @@ impl Classify for Error {
             Self::Interrupted(interrupted) => interrupted.class(),
             Self::Secret { .. }
             | Self::Credentials(_)
+            | Self::Identity(_)
+            | Self::Login { .. }
             | Self::Fetch(_)
             | Self::Registry(_)
             | Self::Index(_)
@@ -88,7 +103,9 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         let reason = match self {
             Self::Url { .. } => Reason::UrlInvalid,
-            Self::Secret { .. } | Self::Credentials(_) => Reason::AuthenticationFailed,
+            Self::Secret { .. } | Self::Credentials(_) | Self::Identity(_) | Self::Login { .. } => {
+                Reason::AuthenticationFailed
+            }
             Self::Registry(OciError::Refused { .. }) => Reason::AuthenticationFailed,
             Self::Fetch(_) | Self::Registry(_) => Reason::Failed,
             Self::Index(_) => Reason::IndexationFailed,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ferrite_api::{
     Artifact,
-    source::{HelmRepository, HelmRepositoryType},
+    source::{CloudProvider, HelmRepository, HelmRepositoryType},
 };
 use ferrite_artifact::Health;
+use ferrite_cloud::Kind;
 use ferrite_runtime::{ObjectKey, Progress};
 use kube::ResourceExt as _;
 use reqwest::Url;
@@ -16,7 +17,7 @@ use crate::{
     context::{Context, KnownIndex},
     credentials,
     download::{Access, Answer, Downloaded},
-    oci::{Keychain, OciError, Registry, Repository},
+    oci::{Keychain, OciError, Registry, Remote, Repository},
     storage,
 };
 
@@ -151,14 +152,28 @@ pub(crate) async fn registry(
     }
     match &spec.cert_secret_ref {
         Some(reference) => {
-            let key = ObjectKey::new(namespace, &reference.name);
+            let key = ObjectKey::new(namespace.clone(), &reference.name);
             let secret = context.secret(&key).await;
             let secret = secret.map_err(|problem| Error::Secret { secret: key, problem })?;
             credentials::certificates(&mut access, &secret).map_err(Error::Credentials)?;
         }
         None => access.insecure = spec.insecure,
     }
-    Registry::connect(&place, &keychain, &access, spec.insecure).await.map_err(Error::Registry)
+    let mut remote = Remote { repository: place, keychain, access, insecure: spec.insecure };
+    let kind = match spec.provider {
+        CloudProvider::Generic => None,
+        CloudProvider::Aws => Some(Kind::Aws),
+        CloudProvider::Azure => Some(Kind::Azure),
+        CloudProvider::Gcp => Some(Kind::Gcp),
+    };
+    if let Some(kind) = kind.filter(|_| spec.secret_ref.is_none()) {
+        let namespace = repository.namespace().unwrap_or_default();
+        let identity = context.identity.identity(&namespace, None, "a ServiceAccount").await;
+        let identity = identity.map_err(Error::Identity)?;
+        let logged_in = remote.log_in(context, kind, identity).await;
+        logged_in.map_err(|source| Error::Login { provider: kind.as_str(), source })?;
+    }
+    remote.connect().await.map_err(Error::Registry)
 }
 
 /// The credentials and trust that the object's Secrets give; its address's user part counts when they give none.

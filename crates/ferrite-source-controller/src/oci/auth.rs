@@ -65,6 +65,17 @@ impl Keychain {
         self.entries.push((repository.host.clone(), Login::Basic { username, password }));
     }
 
+    /// What makes two keychains differ, for hashing: servers and logins.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = [&str; 3]> {
+        self.entries.iter().map(|(server, login)| match login {
+            Login::Basic { username, password } => {
+                [server.as_str(), username.as_str(), password.expose_secret().as_str()]
+            }
+            Login::Identity(token) => [server, "\0identity", token.expose_secret()],
+            Login::Bearer(token) => [server, "\0bearer", token.expose_secret()],
+        })
+    }
+
     /// Whether nothing was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -42,9 +42,10 @@ async fn pull(context: &Context, plan: Pull, done: &mut Done, step: &Progress) -
     announce(step, &plan, &revision);
     let failed = |source| Error::Pull { url: plan.url.clone(), source };
     let limits = Limits::default();
-    let manifest = plan.found.registry.manifest(&plan.found.digest).await.map_err(failed)?;
+    let registry = plan.found.remote.connect().await.map_err(failed)?;
+    let manifest = registry.manifest(&plan.found.digest).await.map_err(failed)?;
     let layer = layer(&manifest, plan.layer.media_type.as_deref())?;
-    let downloaded = plan.found.registry.layer(layer, limits.archive_bytes).await.map_err(failed)?;
+    let downloaded = registry.layer(layer, limits.archive_bytes).await.map_err(failed)?;
     let directory = plan.directory.clone();
     let (stored, linked) = context.blocking(move |store| keep(store, &plan, &downloaded, &limits)).await?;
     if let Err(error) = linked {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::{ArchiveError, IgnoreError, StoreError, UnpackError};
-use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
+use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey, workload_identity::WorkloadIdentityError};
 
 use crate::{credentials::CredentialsError, oci::OciError, outcome::SourceError};
 
@@ -49,6 +49,17 @@ pub enum Error {
         help: &'static str,
         /// The reason shown.
         reason: Reason,
+    },
+    /// The gate is off, or the ServiceAccount cannot be had.
+    #[error(transparent)]
+    Identity(WorkloadIdentityError),
+    /// The provider gives no login.
+    #[error("failed to get credential from {provider}")]
+    Login {
+        /// `spec.provider`.
+        provider: &'static str,
+        /// Why not.
+        source: ferrite_cloud::Error,
     },
     /// The tags could not be read.
     #[error("failed to determine the artifact tag for '{url}'")]
@@ -114,6 +125,8 @@ impl SourceError for Error {
             | Self::PullSecret { .. }
             | Self::Credentials(_)
             | Self::Unsupported { .. }
+            | Self::Identity(_)
+            | Self::Login { .. }
             | Self::Tags { .. }
             | Self::Tag { .. }
             | Self::Digest(_)
@@ -133,7 +146,10 @@ impl Classify for Error {
         match self {
             Self::Url { .. } | Self::Unsupported { .. } => Class::Stalled,
             Self::Interrupted(interrupted) => interrupted.class(),
-            Self::Object { .. }
+            Self::Identity(WorkloadIdentityError::Disabled { .. }) => Class::Stalled,
+            Self::Identity(_)
+            | Self::Login { .. }
+            | Self::Object { .. }
             | Self::PullSecret { .. }
             | Self::Credentials(_)
             | Self::Tags { .. }
@@ -153,9 +169,12 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         let reason = match self {
             Self::Url { .. } => Reason::UrlInvalid,
-            Self::Object { .. } | Self::PullSecret { .. } | Self::Credentials(_) => {
-                Reason::AuthenticationFailed
-            }
+            Self::Identity(WorkloadIdentityError::Disabled { .. }) => Reason::FeatureGateDisabled,
+            Self::Object { .. }
+            | Self::PullSecret { .. }
+            | Self::Credentials(_)
+            | Self::Identity(_)
+            | Self::Login { .. } => Reason::AuthenticationFailed,
             Self::Unsupported { reason, .. } => *reason,
             Self::Tags { .. } | Self::Tag { .. } => Reason::ReadOperationFailed,
             Self::Digest(_) | Self::Pull { .. } => Reason::OciArtifactPullFailed,

@@ -1,12 +1,13 @@
 //! Reads: the storage, Secrets, the digest that the reference means now.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{
     Artifact, Reason,
     source::{CloudProvider, OciRepository, OciRepositorySpec},
 };
 use ferrite_artifact::{Digest, Health};
+use ferrite_cloud::Kind;
 use ferrite_runtime::{ObjectKey, Progress};
 use ferrite_semver::{Constraint, Version};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
@@ -17,8 +18,8 @@ use crate::{
     context::{Context, api_message},
     credentials,
     download::Access,
-    oci::{Keychain, Registry, Repository},
-    storage,
+    oci::{Keychain, Remote, Repository},
+    outcome, storage,
 };
 
 /// Charts' tags are their versions with `_` for `+`, which a tag cannot hold.
@@ -39,7 +40,7 @@ pub struct Observed {
 #[derive(Debug, Clone)]
 pub struct Found {
     /// Whom to ask for it.
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) remote: Arc<Remote>,
     /// The tag; `None` for a reference by digest.
     pub(crate) tag: Option<String>,
     /// The digest of its manifest or index.
@@ -74,22 +75,48 @@ pub(super) fn artifact_of(repository: &OciRepository) -> Option<&Artifact> {
 
 async fn find(context: &Context, repository: &OciRepository) -> Result<Found, Error> {
     let spec = &repository.spec;
-    let url = || spec.url.clone();
-    let place = Repository::parse(&spec.url).map_err(|source| Error::Url { url: url(), source })?;
+    let place = Repository::parse(&spec.url);
+    let place = place.map_err(|source| Error::Url { url: spec.url.clone(), source })?;
     let keychain = keychain(context, repository).await?;
-    supported(spec, &keychain)?;
+    supported(spec)?;
     let access = access(context, repository).await?;
-    let connected = Registry::connect(&place, &keychain, &access, spec.insecure).await;
-    let registry = Arc::new(connected.map_err(Error::Digest)?);
+    let mut remote = Remote { repository: place, keychain, access, insecure: spec.insecure };
+    log_in(context, repository, &mut remote).await?;
+    let remote = Arc::new(remote);
     let reference = spec.reference.clone().unwrap_or_default();
-    let set = |field: Option<String>| field.filter(|text| !text.is_empty());
-    if let Some(digest) = set(reference.digest) {
+    if let Some(digest) = reference.digest.filter(|digest| !digest.is_empty()) {
         let digest = digest.parse().map_err(|error: ferrite_artifact::DigestError| Error::Tag {
-            url: url(),
+            url: spec.url.clone(),
             problem: error.to_string(),
         })?;
-        return Ok(Found { registry, tag: None, digest });
+        return Ok(Found { remote, tag: None, digest });
     }
+    // Objects that follow the same reference with the same credentials share the answer.
+    let question = remote.key(&format!("{:?} {}", spec.reference, is_chart(spec)));
+    let ask = || resolve(&remote, spec);
+    let answer = context.digests.get(&question, max_age(repository), |_| true, ask).await;
+    let answer = answer.result.map_err(|error| Error::clone(&error))?;
+    let (tag, digest) = answer.as_ref().clone();
+    Ok(Found { remote, tag, digest })
+}
+
+/// How old an answer may be that another object got.
+fn max_age(repository: &OciRepository) -> Duration {
+    let status = repository.status.as_ref();
+    let handled = status.and_then(|status| status.last_handled_reconcile_at.as_ref());
+    let observed = status.and_then(|status| status.observed_generation);
+    if outcome::is_asked(repository, handled) || observed != repository.metadata.generation {
+        return Duration::ZERO;
+    }
+    repository.spec.interval.to_std() / 2
+}
+
+/// The tag that is meant, and what it points to.
+async fn resolve(remote: &Remote, spec: &OciRepositorySpec) -> Result<(Option<String>, Digest), Error> {
+    let url = || spec.url.clone();
+    let registry = remote.connect().await.map_err(Error::Digest)?;
+    let reference = spec.reference.clone().unwrap_or_default();
+    let set = |field: Option<String>| field.filter(|text| !text.is_empty());
     let tag = match set(reference.semver) {
         Some(range) => {
             let tags = registry.tags().await.map_err(|source| Error::Tags { url: url(), source })?;
@@ -103,7 +130,27 @@ async fn find(context: &Context, repository: &OciRepository) -> Result<Found, Er
         return Err(Error::Tag { url: url(), problem: format!("'{tag}' cannot be a tag") });
     }
     let digest = registry.digest(&tag).await.map_err(Error::Digest)?;
-    Ok(Found { registry, tag: Some(tag), digest })
+    Ok((Some(tag), digest))
+}
+
+/// Logs in by the provider's identity, unless there are pull secrets, which win.
+async fn log_in(context: &Context, repository: &OciRepository, remote: &mut Remote) -> Result<(), Error> {
+    let spec = &repository.spec;
+    let kind = match spec.provider {
+        CloudProvider::Generic => return Ok(()),
+        CloudProvider::Aws => Kind::Aws,
+        CloudProvider::Azure => Kind::Azure,
+        CloudProvider::Gcp => Kind::Gcp,
+    };
+    if !remote.keychain.is_empty() {
+        return Ok(());
+    }
+    let namespace = repository.namespace().unwrap_or_default();
+    let account = spec.service_account_name.as_deref();
+    let identity = context.identity.identity(&namespace, account, "spec.serviceAccountName").await;
+    let identity = identity.map_err(Error::Identity)?;
+    let logged_in = remote.log_in(context, kind, identity).await;
+    logged_in.map_err(|source| Error::Login { provider: kind.as_str(), source })
 }
 
 fn is_chart(spec: &OciRepositorySpec) -> bool {
@@ -139,21 +186,10 @@ fn highest(tags: &[String], range: &str, filter: Option<&str>, charts: bool) -> 
 }
 
 /// What this controller cannot do is told, never left out.
-fn supported(spec: &OciRepositorySpec, keychain: &Keychain) -> Result<(), Error> {
-    let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
-    let provider = Reason::InvalidProviderConfiguration;
-    let help = "name a pull secret in secretRef";
-    match spec.provider {
-        // Pull secrets win over the provider's login.
-        _ if !keychain.is_empty() => {}
-        CloudProvider::Generic => {}
-        CloudProvider::Aws => return refuse("provider 'aws' without a pull secret", help, provider),
-        CloudProvider::Azure => return refuse("provider 'azure' without a pull secret", help, provider),
-        CloudProvider::Gcp => return refuse("provider 'gcp' without a pull secret", help, provider),
-    }
+fn supported(spec: &OciRepositorySpec) -> Result<(), Error> {
     if spec.verify.is_some() {
         let help = "nothing is pulled unverified; remove spec.verify to pull without it";
-        return refuse("spec.verify", help, Reason::VerificationError);
+        return Err(Error::Unsupported { field: "spec.verify", help, reason: Reason::VerificationError });
     }
     Ok(())
 }

@@ -275,7 +275,47 @@ async fn what_only_an_edit_can_help_stalls() {
         "spec.verify is not supported by this controller yet",
         Requeue::Never,
     );
-    let after = oci.reconcile(&oci.repository(&json!({"provider": "aws"}))).await;
-    let message = "provider 'aws' without a pull secret is not supported by this controller yet";
-    failed(&after, "InvalidProviderConfiguration", message, Requeue::Never);
+    let named = json!({"provider": "aws", "serviceAccountName": "puller"});
+    oci.world.put(
+        "serviceaccounts/puller",
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "puller"}}),
+    );
+    let after = oci.reconcile(&oci.repository(&named)).await;
+    let message = "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity feature gate in the controller";
+    failed(&after, "FeatureGateDisabled", message, Requeue::Never);
+}
+
+#[tokio::test]
+async fn a_cloud_that_gives_no_login_is_told_and_pull_secrets_come_before_it() {
+    let oci = Oci::new().await;
+    oci.push("latest", &[("a", "1")]);
+    for (provider, told) in [("aws", "AWS"), ("azure", "Azure"), ("gcp", "GCP")] {
+        let after = oci.reconcile(&oci.repository(&json!({"provider": provider}))).await;
+        let message =
+            format!("failed to get credential from {provider}: invalid {told} registry: '127.0.0.1:");
+        failed(&after, "AuthenticationFailed", &message, Requeue::Backoff);
+    }
+    let config = json!({"auths": {oci.registry.host(): {"username": "a", "password": "b"}}}).to_string();
+    oci.world.secret("pull", &[(".dockerconfigjson", &config)]);
+    let spec = json!({"provider": "aws", "secretRef": {"name": "pull"}});
+    artifact(&oci.reconcile(&oci.repository(&spec)).await);
+}
+
+#[tokio::test]
+async fn objects_that_follow_the_same_reference_share_the_answer() {
+    let oci = Oci::new().await;
+    let digest = oci.push("latest", &[("a", "1")]);
+    let mut stored = Vec::new();
+    for _ in 0..3 {
+        stored.push(oci.reconcile(&oci.repository(&json!({}))).await);
+    }
+    let heads = || oci.registry.asked().iter().filter(|line| line.starts_with("HEAD")).count();
+    let before = heads();
+    for after in &stored {
+        let again = oci.reconcile(&after.object).await;
+        assert_eq!(artifact(&again).revision, format!("latest@{digest}"));
+    }
+    assert_eq!(heads(), before, "the last answer is young enough for all of them");
+    oci.reconcile(&asked(&stored[0].object)).await;
+    assert_eq!(heads(), before + 1, "who asks for news gets news");
 }
