@@ -52,6 +52,8 @@ pub struct Done {
     source_revision: Option<String>,
     /// The values files that were found and merged.
     values_files: Vec<String>,
+    /// Whether the chart was verified now, and a good signature found.
+    verified: Option<bool>,
 }
 
 /// Reconciles HelmCharts.

@@ -11,11 +11,13 @@ mod auth;
 mod error;
 mod registry;
 mod remote;
+mod verify;
 
 pub(crate) use auth::Keychain;
 pub(crate) use error::OciError;
 pub(crate) use registry::{Layer, Manifest, Registry};
 pub(crate) use remote::Remote;
+pub(crate) use verify::{VerifyError, Wanted};
 
 /// The registry and the path of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! observe: is the artifact still stored? pull secrets, where the reference points now (one HEAD)
-//! plan:    keep the artifact, or pull digest d into <dir>/sha256:….tar.gz, or tell what is wrong
+//! plan:    verify it if it is new; keep the artifact, or pull digest d into <dir>/sha256:….tar.gz, or tell what is wrong
 //! act:     manifest and layer by digest, unpacked within bounds and archived anew, or kept as it is
 //! report:  conditions FetchFailed, StorageOperationFailed, ArtifactOutdated, ArtifactInStorage, Ready, …
 //! ```
 //!
-//! Source: `internal/controller/ocirepository_controller.go`. Verification is not supported yet: it stalls the object with a message that names the field.
+//! Source: `internal/controller/ocirepository_controller.go`. Nothing is pulled that `spec.verify` does not accept.
 
 mod act;
 mod error;
@@ -37,6 +37,16 @@ pub struct Done {
     artifact: Option<Artifact>,
     /// Where the newest artifact is served.
     url: Option<String>,
+    /// What was verified now.
+    verified: Option<Verified>,
+}
+
+/// A revision that was verified.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    revision: String,
+    /// Whether a signature is good; else the trust policy does not ask for one.
+    signed: bool,
 }
 
 /// Reconciles OCIRepositories.

@@ -39,6 +39,8 @@ struct State {
     /// The header that the token server wants.
     credentials: Option<String>,
     asked: Vec<String>,
+    /// There is no list of referrers.
+    old: bool,
 }
 
 impl Drop for RegistryServer {
@@ -111,6 +113,25 @@ impl RegistryServer {
         self.lock().store(repository, tag, INDEX, index.to_string())
     }
 
+    /// Stores a blob; returns its digest.
+    pub fn push_blob(&self, bytes: &[u8]) -> String {
+        let digest = digest(bytes);
+        self.lock().blobs.insert(digest.clone(), Bytes::copy_from_slice(bytes));
+        digest
+    }
+
+    /// Stores a manifest as it is, and points `tag` at it if there is one; returns its digest.
+    pub fn push_manifest(&self, repository: &str, tag: Option<&str>, manifest: &serde_json::Value) -> String {
+        let text = manifest.to_string();
+        let digest = digest(text.as_bytes());
+        self.lock().store(repository, tag.unwrap_or(&digest), MANIFEST, text)
+    }
+
+    /// Does not know from now on what refers to what, as registries before version 1.1 of the specification.
+    pub fn forget_referrers(&self) {
+        self.lock().old = true;
+    }
+
     /// Answers from now on only whoever has a token, which the user name and the password buy.
     pub fn protect(&self, username: &str, password: &str) {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
@@ -164,6 +185,9 @@ impl State {
         if let Some(repository) = rest.strip_suffix("/tags/list") {
             return self.tags(repository, request.uri().query().unwrap_or_default());
         }
+        if let Some((repository, digest)) = rest.rsplit_once("/referrers/").filter(|_| !self.old) {
+            return self.referrers(repository, digest);
+        }
         if let Some((repository, reference)) = rest.rsplit_once("/manifests/") {
             let found = self.manifests.get(repository).and_then(|all| all.get(reference));
             return match found {
@@ -179,6 +203,18 @@ impl State {
             Some(bytes) => body("application/octet-stream", bytes.clone()),
             None => status(StatusCode::NOT_FOUND),
         }
+    }
+
+    fn referrers(&self, repository: &str, subject: &str) -> Response<Full<Bytes>> {
+        let manifests = self.manifests.get(repository).into_iter().flatten();
+        let found = manifests.filter(|(name, _)| name.contains(':')).filter_map(|(digest, (media_type, bytes))| {
+            let manifest: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+            let refers = manifest.pointer("/subject/digest").and_then(|digest| digest.as_str()) == Some(subject);
+            let kind = manifest.get("artifactType").cloned().unwrap_or_default();
+            refers.then(|| json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind}))
+        });
+        let list: Vec<serde_json::Value> = found.collect();
+        body(INDEX, json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": list}).to_string().into())
     }
 
     /// Pages of two tags, whatever is asked for, so that clients have to follow.

@@ -52,16 +52,17 @@ impl Certificate {
             return None;
         }
         let mut tbs = Reader::new(certificate.expect(SEQUENCE)?.value);
-        let mut parts = Vec::new();
-        parts.push(tbs.expect(0xa0)?); // version
-        parts.push(tbs.next()?); // serial number
-        parts.push(tbs.expect(SEQUENCE)?); // signature algorithm
-        parts.push(tbs.expect(SEQUENCE)?); // issuer
-        parts.push(tbs.expect(SEQUENCE)?); // validity
+        let before = [
+            tbs.expect(0xa0)?,     // version
+            tbs.next()?,           // serial number
+            tbs.expect(SEQUENCE)?, // signature algorithm
+            tbs.expect(SEQUENCE)?, // issuer
+            tbs.expect(SEQUENCE)?, // validity
+        ];
         let subject = tbs.expect(SEQUENCE)?;
         let key = tbs.expect(SEQUENCE)?;
-        parts.extend([subject, key]);
-        let mut precertificate: Vec<u8> = parts.iter().flat_map(|part| part.whole).copied().collect();
+        let parts = before.iter().chain([&subject, &key]);
+        let mut precertificate: Vec<u8> = parts.flat_map(|part| part.whole).copied().collect();
         let (mut extensions, mut kept) = (Vec::new(), Vec::new());
         while let Some(part) = tbs.next() {
             // Unique identifiers, which nobody uses, stay as they are.

@@ -64,18 +64,22 @@ pub enum Error {
 }
 
 impl Error {
+    #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped by name")]
     pub(crate) fn malformed(what: &'static str, problem: impl ToString) -> Self {
         Self::Malformed { what, problem: problem.to_string() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped by name")]
     pub(crate) fn setting(what: &'static str, problem: impl ToString) -> Self {
         Self::Setting { what, problem: problem.to_string() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped by name")]
     pub(crate) fn log(problem: impl ToString) -> Self {
         Self::Log { problem: problem.to_string() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that errors can be mapped by name")]
     pub(crate) fn certificate(problem: impl ToString) -> Self {
         Self::Certificate { problem: problem.to_string() }
     }

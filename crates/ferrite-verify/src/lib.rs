@@ -35,3 +35,6 @@ mod trust_root;
 pub use error::Error;
 pub use key::PublicKey;
 pub use trust_root::TrustRoot;
+
+#[cfg(test)]
+mod tests;

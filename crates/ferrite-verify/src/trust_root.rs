@@ -89,6 +89,16 @@ struct KeyDocument {
 const WHAT: &str = "trusted root";
 
 impl TrustRoot {
+    /// The roots of Sigstore's public good instance, as they were when this was built.
+    ///
+    /// Source: `trusted_root.json` of Sigstore's TUF repository (tuf-repo-cdn.sigstore.dev).
+    ///
+    /// # Errors
+    /// None, unless the built-in document is broken.
+    pub fn public_good() -> Result<Self, Error> {
+        Self::parse(include_bytes!("public_good.json"))
+    }
+
     /// Reads `trusted_root.json`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use ferrite_artifact::{Limits, Store, StoreError, Stored, unpack};
 use ferrite_helm::Chart;
 use ferrite_runtime::{Event, Progress, Truth, chain};
 use ferrite_tree::{Tree as _, TreePath};
+use ferrite_verify::notation::Verdict;
 
 use super::{
     Done, Error, Next, Plan, dependencies,
@@ -17,7 +18,7 @@ use super::{
     package,
     plan::{ALIAS, Build},
 };
-use crate::{context::Context, download::Downloaded, storage};
+use crate::{context::Context, download::Downloaded, oci::Wanted, storage};
 
 /// The layer of a chart in a registry.
 pub(super) const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
@@ -28,8 +29,16 @@ pub(super) async fn act(
     done: &mut Done,
     step: &Progress,
 ) -> Result<(), Error> {
-    let Plan { before, next } = plan;
+    let Plan { before, verify, next } = plan;
     done.started = storage::begin(context, before).await;
+    let found = match &next {
+        Next::Keep { found, .. } => Some(found),
+        Next::Build(build) => Some(&build.found),
+        Next::Fail(_) => None,
+    };
+    if let (Some(wanted), Some(found)) = (verify, found) {
+        done.verified = Some(check(context, &wanted, found).await?);
+    }
     match next {
         Next::Fail(error) => Err(error),
         Next::Keep { artifact, url, found, values_files } => {
@@ -41,6 +50,16 @@ pub(super) async fn act(
         }
         Next::Build(build) => make(context, *build, done, step).await,
     }
+}
+
+/// Whether a good signature was found; else the trust policy does not ask for one.
+async fn check(context: &Context, wanted: &Wanted, found: &Found) -> Result<bool, Error> {
+    // Nothing else has signatures, which the look at the source told.
+    let Place::Registry(registry, digest) = &found.place else { return Ok(false) };
+    let verdict = wanted.verify(context, registry, digest).await;
+    let place = &registry.repository;
+    let reference = format!("{}/{}@{digest}", place.host, place.path);
+    Ok(verdict.map_err(|source| Error::Verification { reference, source })? == Verdict::Verified)
 }
 
 fn note(done: &mut Done, found: &Found) {

@@ -7,7 +7,11 @@ use ferrite_artifact::{StoreError, UnpackError};
 use ferrite_runtime::{Class, Classify, Interrupted};
 
 use crate::{
-    download::DownloadError, helm_index::IndexError, helm_repository, oci::OciError, outcome::SourceError,
+    download::DownloadError,
+    helm_index::IndexError,
+    helm_repository,
+    oci::{OciError, VerifyError},
+    outcome::SourceError,
 };
 
 /// Why a HelmChart is not as its spec asks.
@@ -36,6 +40,14 @@ pub enum Error {
         help: &'static str,
         /// The reason shown.
         reason: Reason,
+    },
+    /// Nobody trusted has signed the chart.
+    #[error("chart verification error: failed to verify oci://{reference}")]
+    Verification {
+        /// The chart with its digest.
+        reference: String,
+        /// Why it is not verified.
+        source: VerifyError,
     },
     /// `spec.chart` cannot be the name of a chart.
     #[error(
@@ -154,6 +166,7 @@ impl SourceError for Error {
                 ConditionType::BuildFailed
             }
             Self::Stat(_) | Self::Store(_) | Self::Collect(_) => ConditionType::StorageOperationFailed,
+            Self::Verification { .. } => ConditionType::SourceVerified,
             Self::Interrupted(_) => return None,
         })
     }
@@ -172,6 +185,7 @@ impl Classify for Error {
             Self::Interrupted(interrupted) => interrupted.class(),
             Self::Source { .. }
             | Self::NoSourceArtifact { .. }
+            | Self::Verification { .. }
             | Self::Index(_)
             | Self::Address { .. }
             | Self::Pull(_)
@@ -192,6 +206,7 @@ impl Classify for Error {
             Self::Source { .. } => Reason::SourceUnavailable,
             Self::NoSourceArtifact { .. } => Reason::NoSourceArtifact,
             Self::Unsupported { reason, .. } => *reason,
+            Self::Verification { .. } => Reason::VerificationError,
             Self::Name { .. } | Self::Reference(_) | Self::Path { .. } => Reason::InvalidChartReference,
             Self::SourceFiles(_) => Reason::ReadOperationFailed,
             Self::Dependency { .. } => Reason::DependencyBuildError,

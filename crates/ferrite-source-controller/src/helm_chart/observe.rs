@@ -82,7 +82,7 @@ pub(super) async fn observe(
     let stored = stored.map_err(|error| Error::Stat(Arc::new(error)))?;
     let found = match find(context, chart, step).await {
         Err(Error::Interrupted(interrupted)) => return Err(interrupted.into()),
-        found => found,
+        found => found.and_then(|found| supported(chart, &found.place).map(|()| found)),
     };
     Ok(Observed { stored, url_of: context.url(""), found })
 }
@@ -92,7 +92,6 @@ pub(super) fn artifact_of(chart: &HelmChart) -> Option<&Artifact> {
 }
 
 async fn find(context: &Context, chart: &HelmChart, step: &Progress) -> Result<Found, Error> {
-    supported(chart)?;
     match chart.spec.source_ref.kind {
         ChartSourceKind::GitRepository => {
             let repository: GitRepository = source(context, chart).await?;
@@ -233,13 +232,15 @@ where
     })
 }
 
-/// What this controller cannot do is told, never left out.
-fn supported(chart: &HelmChart) -> Result<(), Error> {
-    let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
-    let spec = &chart.spec;
-    if spec.verify.is_some() {
-        let help = "nothing is fetched unverified; remove spec.verify to fetch without it";
-        return refuse("spec.verify", help, Reason::ChartVerificationError);
+/// Only what is in a registry can have signatures.
+fn supported(chart: &HelmChart, place: &Place) -> Result<(), Error> {
+    if chart.spec.verify.is_some() && !matches!(place, Place::Registry(..)) {
+        let help = "only charts of HelmRepositories of type 'oci' have signatures; remove spec.verify to fetch without one";
+        return Err(Error::Unsupported {
+            field: "spec.verify",
+            help,
+            reason: Reason::ChartVerificationError,
+        });
     }
     Ok(())
 }

@@ -13,7 +13,12 @@ use super::{
     Error, Observed,
     observe::{Found, Place, artifact_of},
 };
-use crate::storage::{self, Before};
+use ferrite_runtime::ObjectKey;
+
+use crate::{
+    oci::Wanted,
+    storage::{self, Before},
+};
 
 /// The link to the newest chart; Flux calls it so although it is a `.tgz`.
 pub(super) const ALIAS: &str = "latest.tar.gz";
@@ -23,6 +28,8 @@ pub(super) const ALIAS: &str = "latest.tar.gz";
 pub struct Plan {
     /// What is done about the storage first.
     pub before: Before,
+    /// How the chart is verified before that.
+    pub(crate) verify: Option<Wanted>,
     /// What comes after that.
     pub next: Next,
 }
@@ -75,7 +82,19 @@ pub(super) fn plan(chart: &HelmChart, observed: &Observed) -> Plan {
         (Ok(_), Err(error)) => Next::Fail(Error::Store(Arc::new(error))),
         (Ok(found), Ok(directory)) => decide(chart, observed, found, directory),
     };
-    Plan { before, next }
+    Plan { before, verify: verify(chart), next }
+}
+
+/// Charts are verified in every reconcile: a key that is no longer trusted shows at once.
+fn verify(chart: &HelmChart) -> Option<Wanted> {
+    let spec = chart.spec.verify.as_ref()?;
+    let namespace = chart.metadata.namespace.clone().unwrap_or_default();
+    Some(Wanted {
+        provider: spec.provider,
+        secret: spec.secret_ref.as_ref().map(|reference| ObjectKey::new(namespace, &reference.name)),
+        identities: spec.match_oidc_identity.clone(),
+        trusted_root: None,
+    })
 }
 
 fn decide(chart: &HelmChart, observed: &Observed, found: &Found, directory: ObjectDirectory) -> Next {

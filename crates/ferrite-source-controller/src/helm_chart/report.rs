@@ -4,7 +4,7 @@ use ferrite_api::{
     ConditionType, Reason,
     source::{ChartSourceKind, HelmChart, HelmChartStatus},
 };
-use ferrite_runtime::{Event, Report, conditions_of};
+use ferrite_runtime::{Event, Report, chain, conditions_of};
 
 use super::{Done, Error};
 use crate::outcome;
@@ -24,12 +24,21 @@ pub(super) fn report(
         status.url = None;
         conditions.delete(ConditionType::ArtifactInStorage);
     }
+    if chart.spec.verify.is_none() || done.verified == Some(false) {
+        conditions.delete(ConditionType::SourceVerified);
+    }
+    if let Some(error @ Error::Verification { .. }) = failure {
+        conditions.set_true(ConditionType::BuildFailed, Reason::ChartVerificationError, chain(error));
+    }
     match (failure, &done.artifact) {
         (Some(error), _) => outcome::fail(error, &mut conditions, &mut events),
         (None, None) => {}
         (None, Some(artifact)) => {
             let (reason, message) = sentence(chart, done, &artifact.revision);
-            conditions.delete(ConditionType::SourceVerified);
+            if done.verified == Some(true) {
+                let message = format!("verified signature of version {}", artifact.revision);
+                conditions.set_true(ConditionType::SourceVerified, Reason::Succeeded, message);
+            }
             outcome::succeed(&mut conditions, reason, message.clone());
             let words = (reason, reason);
             let previous = done.started.previous_digest.as_ref();

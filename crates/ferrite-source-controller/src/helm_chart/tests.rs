@@ -148,7 +148,11 @@ async fn what_no_index_can_give_stalls_until_the_index_changes() {
         assert_eq!(after.report.requeue, Requeue::Never);
     }
     let after = charts.reconcile(&charts.chart(&json!({"verify": {"provider": "cosign"}}))).await;
-    failed(&after, "ChartVerificationError", "spec.verify is not supported by this controller yet");
+    failed(
+        &after,
+        "ChartVerificationError",
+        "spec.verify is not supported by this controller yet: only charts of HelmRepositories of type 'oci' have signatures",
+    );
     let after = charts.reconcile(&charts.chart(&json!({"valuesFiles": ["values-none.yaml"]}))).await;
     let message = "False ValuesFilesError values files merge error: 'values-none.yaml': no values file found";
     let shown = condition(&after.report.status.conditions, "Ready");

@@ -32,6 +32,8 @@ const TAG_PAGES: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Registry {
     client: reqwest::Client,
+    /// What is asked.
+    pub(crate) repository: Repository,
     /// `https://host/v2/<path>/`
     base: Url,
     authorization: Option<Redacted<String>>,
@@ -58,11 +60,16 @@ pub(crate) struct Layer {
     #[serde(default)]
     pub(crate) media_type: String,
     pub(crate) digest: String,
+    #[serde(default)]
+    pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Child {
     digest: String,
+    #[serde(default)]
+    artifact_type: String,
     #[serde(default)]
     platform: Option<Platform>,
 }
@@ -113,8 +120,13 @@ impl Registry {
             let base = ping
                 .join(&format!("{}/", repository.path))
                 .map_err(|error| OciError::Url { problem: error.to_string() })?;
-            let mut registry =
-                Self { client: client.clone(), base, authorization: None, timeout: access.timeout };
+            let mut registry = Self {
+                client: client.clone(),
+                repository: repository.clone(),
+                base,
+                authorization: None,
+                timeout: access.timeout,
+            };
             let request = registry.client.get(ping.clone());
             match registry.send(&ping, request).await {
                 Ok(response) => {
@@ -220,6 +232,40 @@ impl Registry {
             Ok(Downloaded { file, digest: actual, size })
         };
         self.within(&url, work).await
+    }
+
+    /// The manifests that refer to `digest` and whose artifact type begins with `kind`.
+    ///
+    /// Registries that do not answer the question keep the list under a tag (OCI distribution 1.1, "Referrers Tag
+    /// Schema").
+    pub(crate) async fn referrers(&self, digest: &Digest, kind: &str) -> Result<Vec<Digest>, OciError> {
+        let url = self.url(&format!("referrers/{digest}"))?;
+        let bytes = match self.get(Method::GET, &url, MANIFEST_TYPES).await {
+            Ok(response) => self.body(&url, response).await?,
+            Err(OciError::NotFound { .. } | OciError::Status { .. }) => {
+                let tag = digest.to_string().replace(':', "-");
+                let url = self.url(&format!("manifests/{tag}"))?;
+                match self.manifest_bytes(&url, None).await {
+                    Err(OciError::NotFound { .. }) => return Ok(Vec::new()),
+                    found => found?.0,
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        let list: Manifest = parse(&url, &bytes)?;
+        let fitting = list.manifests.iter().filter(|child| child.artifact_type.starts_with(kind));
+        let digests = fitting.map(|child| child.digest.parse::<Digest>());
+        digests.collect::<Result<_, _>>().map_err(|error| unusable(&url, &error.to_string()))
+    }
+
+    /// A small layer's bytes, at most `limit` of them.
+    pub(crate) async fn blob(&self, layer: &Layer, limit: u64) -> Result<Vec<u8>, OciError> {
+        use std::io::Read as _;
+        let downloaded = self.layer(layer, limit).await?;
+        let mut bytes = Vec::new();
+        let read = (&downloaded.file).take(limit).read_to_end(&mut bytes);
+        read.map_err(|error| OciError::Disk(Arc::new(error)))?;
+        Ok(bytes)
     }
 
     async fn manifest_bytes(

@@ -11,10 +11,11 @@ use ferrite_artifact::{
     ArchiveError, Bounds, Item, ItemKind, Limits, Rules, Store, StoreError, Stored, archive, unpack,
 };
 use ferrite_runtime::{Event, Progress, Truth, chain};
+use ferrite_verify::notation::Verdict;
 
 use super::{
-    Done, Error, Next, Plan,
-    plan::{ALIAS, Pull},
+    Done, Error, Next, Plan, Verified,
+    plan::{ALIAS, Pull, Verify},
 };
 use crate::{context::Context, download::Downloaded, oci::Manifest, storage};
 
@@ -24,8 +25,11 @@ pub(super) async fn act(
     done: &mut Done,
     step: &Progress,
 ) -> Result<(), Error> {
-    let Plan { before, next } = plan;
+    let Plan { before, verify, next } = plan;
     done.started = storage::begin(context, before).await;
+    if let Some(verify) = verify {
+        done.verified = Some(check(context, *verify).await?);
+    }
     match next {
         Next::Fail(error) => Err(error),
         Next::Keep { artifact, url } => {
@@ -35,6 +39,16 @@ pub(super) async fn act(
         }
         Next::Pull(plan) => pull(context, *plan, done, step).await,
     }
+}
+
+/// Verifies an artifact before anything of it is pulled.
+async fn check(context: &Context, verify: Verify) -> Result<Verified, Error> {
+    let Verify { found, wanted } = verify;
+    let registry = found.remote.connect().await.map_err(Error::Digest)?;
+    let verdict = wanted.verify(context, &registry, &found.digest).await;
+    let failed = |source| Error::Verification { provider: wanted.label(), source };
+    let signed = verdict.map_err(failed)? == Verdict::Verified;
+    Ok(Verified { revision: found.revision(), signed })
 }
 
 async fn pull(context: &Context, plan: Pull, done: &mut Done, step: &Progress) -> Result<(), Error> {

@@ -6,7 +6,11 @@ use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::{ArchiveError, IgnoreError, StoreError, UnpackError};
 use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey, workload_identity::WorkloadIdentityError};
 
-use crate::{credentials::CredentialsError, oci::OciError, outcome::SourceError};
+use crate::{
+    credentials::CredentialsError,
+    oci::{OciError, VerifyError},
+    outcome::SourceError,
+};
 
 /// Why an OCIRepository is not as its spec asks.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,15 +44,13 @@ pub enum Error {
     /// A Secret with certificates or a proxy holds something else than it should.
     #[error("failed to configure the connection")]
     Credentials(#[source] CredentialsError),
-    /// Something the spec asks for is not supported.
-    #[error("{field} is not supported by this controller yet: {help}")]
-    Unsupported {
-        /// What.
-        field: &'static str,
-        /// What to do instead.
-        help: &'static str,
-        /// The reason shown.
-        reason: Reason,
+    /// Nobody trusted has signed it.
+    #[error("failed to verify the signature using provider '{provider}'")]
+    Verification {
+        /// What made the signatures; `cosign keyless` without keys.
+        provider: &'static str,
+        /// Why it is not verified.
+        source: VerifyError,
     },
     /// The gate is off, or the ServiceAccount cannot be had.
     #[error(transparent)]
@@ -124,7 +126,6 @@ impl SourceError for Error {
             | Self::Object { .. }
             | Self::PullSecret { .. }
             | Self::Credentials(_)
-            | Self::Unsupported { .. }
             | Self::Identity(_)
             | Self::Login { .. }
             | Self::Tags { .. }
@@ -136,6 +137,7 @@ impl SourceError for Error {
             Self::Ignore(_) | Self::Stat(_) | Self::Store(_) | Self::Archive(_) | Self::Collect(_) => {
                 ConditionType::StorageOperationFailed
             }
+            Self::Verification { .. } => ConditionType::SourceVerified,
             Self::Interrupted(_) => return None,
         })
     }
@@ -144,10 +146,11 @@ impl SourceError for Error {
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Url { .. } | Self::Unsupported { .. } => Class::Stalled,
+            Self::Url { .. } => Class::Stalled,
             Self::Interrupted(interrupted) => interrupted.class(),
             Self::Identity(WorkloadIdentityError::Disabled { .. }) => Class::Stalled,
             Self::Identity(_)
+            | Self::Verification { .. }
             | Self::Login { .. }
             | Self::Object { .. }
             | Self::PullSecret { .. }
@@ -175,7 +178,7 @@ impl Classify for Error {
             | Self::Credentials(_)
             | Self::Identity(_)
             | Self::Login { .. } => Reason::AuthenticationFailed,
-            Self::Unsupported { reason, .. } => *reason,
+            Self::Verification { .. } => Reason::VerificationError,
             Self::Tags { .. } | Self::Tag { .. } => Reason::ReadOperationFailed,
             Self::Digest(_) | Self::Pull { .. } => Reason::OciArtifactPullFailed,
             Self::NoLayer { .. } | Self::Layer(_) => Reason::OciArtifactLayerOperationFailed,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{
-    Artifact, Reason,
+    Artifact,
     source::{CloudProvider, OciRepository, OciRepositorySpec},
 };
 use ferrite_artifact::{Digest, Health};
@@ -78,7 +78,6 @@ async fn find(context: &Context, repository: &OciRepository) -> Result<Found, Er
     let place = Repository::parse(&spec.url);
     let place = place.map_err(|source| Error::Url { url: spec.url.clone(), source })?;
     let keychain = keychain(context, repository).await?;
-    supported(spec)?;
     let access = access(context, repository).await?;
     let mut remote = Remote { repository: place, keychain, access, insecure: spec.insecure };
     log_in(context, repository, &mut remote).await?;
@@ -183,15 +182,6 @@ fn highest(tags: &[String], range: &str, filter: Option<&str>, charts: bool) -> 
         }
     }
     best.map(|(_, tag)| tag.clone()).ok_or_else(|| format!("no match found for semver: {range}"))
-}
-
-/// What this controller cannot do is told, never left out.
-fn supported(spec: &OciRepositorySpec) -> Result<(), Error> {
-    if spec.verify.is_some() {
-        let help = "nothing is pulled unverified; remove spec.verify to pull without it";
-        return Err(Error::Unsupported { field: "spec.verify", help, reason: Reason::VerificationError });
-    }
-    Ok(())
 }
 
 /// The pull secrets: that of `secretRef`, and those of the ServiceAccount.

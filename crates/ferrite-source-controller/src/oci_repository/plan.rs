@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use ferrite_api::{
-    Artifact,
+    Artifact, ConditionType, LocalObjectReference,
     source::{OciLayerSelector, OciRepository},
 };
 use ferrite_artifact::{Health, ObjectDirectory};
 
 use super::{Error, Found, Observed, observe::artifact_of};
-use crate::storage::{self, Before};
+use ferrite_runtime::ObjectKey;
+
+use crate::{
+    oci::Wanted,
+    storage::{self, Before},
+};
 
 /// The link to the newest artifact.
 pub(super) const ALIAS: &str = "latest.tar.gz";
@@ -19,8 +24,19 @@ pub(super) const ALIAS: &str = "latest.tar.gz";
 pub struct Plan {
     /// What is done about the storage first.
     pub before: Before,
+    /// What is verified before that, if it is not verified yet.
+    pub(crate) verify: Option<Box<Verify>>,
     /// What comes after that.
     pub next: Next,
+}
+
+/// An artifact that has to be signed.
+#[derive(Debug)]
+pub(crate) struct Verify {
+    /// Where it is.
+    pub(crate) found: Found,
+    /// By whom.
+    pub(crate) wanted: Wanted,
 }
 
 /// The heart of a [`Plan`].
@@ -88,7 +104,31 @@ pub(super) fn plan(repository: &OciRepository, observed: &Observed) -> Plan {
             }
         }
     };
-    Plan { before, next }
+    Plan { before, verify: verify(repository, observed), next }
+}
+
+/// What is to be verified: a new revision, by another spec, or what was not verified last time.
+fn verify(repository: &OciRepository, observed: &Observed) -> Option<Box<Verify>> {
+    let spec = repository.spec.verify.as_ref()?;
+    let found = observed.found.as_ref().ok()?;
+    let conditions = repository.status.as_ref().map_or(&[][..], |status| status.conditions.as_slice());
+    let verified = conditions.iter().find(|one| one.type_ == ConditionType::SourceVerified.as_str());
+    let is_current = verified.is_some_and(|verified| {
+        verified.status == "True" && verified.observed_generation == repository.metadata.generation
+    });
+    let is_same = artifact_of(repository).is_some_and(|stored| stored.revision == found.revision());
+    if is_current && is_same {
+        return None;
+    }
+    let namespace = repository.metadata.namespace.clone().unwrap_or_default();
+    let key = |reference: &LocalObjectReference| ObjectKey::new(namespace.clone(), &reference.name);
+    let wanted = Wanted {
+        provider: spec.provider,
+        secret: spec.secret_ref.as_ref().map(key),
+        identities: spec.match_oidc_identity.clone(),
+        trusted_root: spec.trusted_root_secret_ref.as_ref().map(key),
+    };
+    Some(Box::new(Verify { found: found.clone(), wanted }))
 }
 
 /// Whether the artifact was made by the rules of the spec.

@@ -6,7 +6,7 @@ use ferrite_api::{
 };
 use ferrite_runtime::{Event, Report, conditions_of};
 
-use super::{Done, Error, act::origin};
+use super::{Done, Error, Verified, act::origin};
 use crate::outcome;
 
 pub(super) fn report(
@@ -25,12 +25,21 @@ pub(super) fn report(
         status.url = None;
         conditions.delete(ConditionType::ArtifactInStorage);
     }
+    if spec.verify.is_none() {
+        conditions.delete(ConditionType::SourceVerified);
+    }
+    match &done.verified {
+        Some(Verified { revision, signed: true }) => {
+            let message = format!("verified signature of revision {revision}");
+            conditions.set_true(ConditionType::SourceVerified, Reason::Succeeded, message);
+        }
+        Some(Verified { signed: false, .. }) => conditions.delete(ConditionType::SourceVerified),
+        None => {}
+    }
     match (failure, &done.artifact) {
         (Some(error), _) => outcome::fail(error, &mut conditions, &mut events),
         (None, None) => {}
         (None, Some(artifact)) => {
-            // Nothing is verified without spec.verify, and with it nothing gets here.
-            conditions.delete(ConditionType::SourceVerified);
             let message = format!("stored artifact for digest '{}'", artifact.revision);
             outcome::succeed(&mut conditions, Reason::Succeeded, message);
             let origin = origin(&artifact.metadata).unwrap_or_default();

@@ -267,14 +267,6 @@ async fn what_only_an_edit_can_help_stalls() {
     let message = format!("URL validation failed for '{tagged}': URL must not contain a tag; remove ':v1'");
     let after = oci.reconcile(&oci.repository(&json!({"url": tagged}))).await;
     failed(&after, "URLInvalid", &message, Requeue::Never);
-    let verify = json!({"verify": {"provider": "cosign"}});
-    let after = oci.reconcile(&oci.repository(&verify)).await;
-    failed(
-        &after,
-        "VerificationError",
-        "spec.verify is not supported by this controller yet",
-        Requeue::Never,
-    );
     let named = json!({"provider": "aws", "serviceAccountName": "puller"});
     oci.world.put(
         "serviceaccounts/puller",
@@ -318,4 +310,154 @@ async fn objects_that_follow_the_same_reference_share_the_answer() {
     assert_eq!(heads(), before, "the last answer is young enough for all of them");
     oci.reconcile(&asked(&stored[0].object)).await;
     assert_eq!(heads(), before + 1, "who asks for news gets news");
+}
+
+/// A key of cosign: signs, and its public half as PEM.
+struct CosignKey(ring::signature::EcdsaKeyPair);
+
+impl CosignKey {
+    fn new() -> Self {
+        use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+        let random = ring::rand::SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+        Self(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        use ring::signature::KeyPair as _;
+        // SubjectPublicKeyInfo of a point on P-256.
+        let head = [
+            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+            0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        ];
+        let der = [&head[..], self.0.public_key().as_ref()].concat();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", encode(&der))
+    }
+
+    fn sign(&self, message: &[u8]) -> String {
+        encode(self.0.sign(&ring::rand::SystemRandom::new(), message).unwrap().as_ref())
+    }
+
+    /// Signs as cosign 2 does: beside the artifact.
+    fn sign_beside(&self, oci: &Oci, digest: &str) {
+        let payload = json!({"critical": {"image": {"docker-manifest-digest": digest}}}).to_string();
+        let annotation = json!({"dev.cosignproject.cosign/signature": self.sign(payload.as_bytes())});
+        let layer = json!({"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "digest": oci.registry.push_blob(payload.as_bytes()), "size": payload.len(), "annotations": annotation});
+        let tag = format!("{}.sig", digest.replace(':', "-"));
+        oci.registry.push_manifest("org/app", Some(&tag), &json!({"schemaVersion": 2, "layers": [layer]}));
+    }
+
+    /// Signs as cosign 3 does: a bundle that refers to the artifact.
+    fn sign_bundle(&self, oci: &Oci, digest: &str) -> Value {
+        let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let statement =
+            json!({"_type": "https://in-toto.io/Statement/v1", "subject": [{"digest": {"sha256": hex}}],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1", "predicate": {}})
+            .to_string();
+        let signed = format!("DSSEv1 28 application/vnd.in-toto+json {} {statement}", statement.len());
+        let bundle =
+            json!({"mediaType": kind, "verificationMaterial": {"publicKey": {"hint": "x"}}, "dsseEnvelope": {
+            "payload": encode(statement.as_bytes()), "payloadType": "application/vnd.in-toto+json",
+            "signatures": [{"sig": self.sign(signed.as_bytes())}]}})
+            .to_string();
+        let layer = json!({"mediaType": kind, "digest": oci.registry.push_blob(bundle.as_bytes()), "size": bundle.len()});
+        let manifest = json!({"schemaVersion": 2, "artifactType": kind, "layers": [layer], "subject": {"digest": digest}});
+        let pushed = oci.registry.push_manifest("org/app", None, &manifest);
+        json!({"digest": pushed, "artifactType": kind})
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[track_caller]
+fn verified(after: &After<OciRepositories>, digest: &str) {
+    assert_eq!(artifact(after).revision, format!("latest@{digest}"));
+    let shown = condition(&after.report.status.conditions, "SourceVerified");
+    assert_eq!(shown, format!("True Succeeded verified signature of revision latest@{digest}"));
+}
+
+#[tokio::test]
+async fn what_a_trusted_key_signed_is_pulled_and_nothing_else() {
+    let (oci, key, stranger) = (Oci::new().await, CosignKey::new(), CosignKey::new());
+    let digest = oci.push("latest", &[("a", "1")]);
+    oci.world.secret("keys", &[("a.pub", &stranger.pem()), ("b.pub", &key.pem()), ("note", "x")]);
+    let spec = json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}});
+    let unsigned = oci.reconcile(&oci.repository(&spec)).await;
+    let place = format!("{}/org/app@{digest}", oci.registry.host());
+    let message = format!(
+        "VerificationError failed to verify the signature using provider 'cosign': no matching signatures were found for '{place}'"
+    );
+    let conditions = &unsigned.report.status.conditions;
+    assert_eq!(condition(conditions, "SourceVerified"), format!("False {message}"));
+    assert_eq!(condition(conditions, "Ready"), format!("False {message}"));
+    assert_eq!((unsigned.report.requeue, oci.blobs()), (Requeue::Backoff, 0), "nothing of it is pulled");
+
+    key.sign_beside(&oci, &digest);
+    let first = oci.reconcile(&unsigned.object).await;
+    verified(&first, &digest);
+    let asked_before = oci.registry.asked().len();
+    verified(&oci.reconcile(&first.object).await, &digest);
+    let asked = oci.registry.asked();
+    assert!(!asked[asked_before..].iter().any(|line| line.contains("referrers")), "once a revision");
+
+    // Another revision with a bundle; without a list of referrers it is found under a tag.
+    let moved = oci.push("latest", &[("a", "2")]);
+    let bundle = key.sign_bundle(&oci, &moved);
+    let second = oci.reconcile(&world::asked(&first.object)).await;
+    verified(&second, &moved);
+    oci.registry.forget_referrers();
+    let list = json!({"schemaVersion": 2, "manifests": [bundle]});
+    oci.registry.push_manifest("org/app", Some(&moved.replace(':', "-")), &list);
+    verified(&oci.reconcile(&changed(&second.object, &json!({"interval": "2h"}))).await, &moved);
+
+    oci.world.secret("keys", &[("a.pub", &stranger.pem())]);
+    let refused = oci.reconcile(&changed(&second.object, &json!({"interval": "3h"}))).await;
+    let shown = condition(&refused.report.status.conditions, "Ready");
+    assert!(shown.ends_with("the signature of the statement is not valid"), "{shown}");
+    let without = oci.reconcile(&changed(&refused.object, &json!({"verify": null}))).await;
+    assert_eq!(condition(&without.report.status.conditions, "SourceVerified"), "absent");
+}
+
+#[tokio::test]
+async fn verification_that_is_set_up_wrongly_is_told() {
+    let oci = Oci::new().await;
+    oci.push("latest", &[("a", "1")]);
+    oci.world.secret("empty", &[("x", "y")]);
+    oci.world.secret("broken", &[("a.pub", "canary"), ("trustpolicy.json", "{}")]);
+    for (verify, message) in [
+        (
+            json!({"provider": "cosign", "secretRef": {"name": "empty"}}),
+            "'cosign': no public keys found in secret 'default/empty'; their names end in '.pub'",
+        ),
+        (
+            json!({"provider": "cosign", "secretRef": {"name": "broken"}}),
+            "'cosign': public key: expected PEM with BEGIN PUBLIC KEY",
+        ),
+        (
+            json!({"provider": "cosign", "secretRef": {"name": "none"}}),
+            "'cosign': failed to get secret 'default/none': ",
+        ),
+        (
+            json!({"provider": "cosign", "trustedRootSecretRef": {"name": "empty"}}),
+            "'cosign keyless': 'trusted_root.json' not found in secret 'default/empty'",
+        ),
+        (json!({"provider": "cosign"}), "'cosign keyless': no matching signatures were found for '"),
+        (json!({"provider": "notation"}), "'notation': verification secret cannot be empty"),
+        (
+            json!({"provider": "notation", "secretRef": {"name": "empty"}}),
+            "'notation': 'trustpolicy.json' not found in secret 'default/empty'",
+        ),
+        (json!({"provider": "notation", "secretRef": {"name": "broken"}}), "'notation': trust policy: "),
+    ] {
+        let after = oci.reconcile(&oci.repository(&json!({"verify": verify}))).await;
+        let shown = condition(&after.report.status.conditions, "Ready");
+        let expect =
+            format!("False VerificationError failed to verify the signature using provider {message}");
+        assert!(shown.starts_with(&expect), "{shown}");
+    }
 }
