@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test, its helpers included")]
 
+#[path = "controller/charts.rs"]
+mod charts;
 #[path = "controller/failures.rs"]
 mod failures;
 #[path = "controller/lifecycle.rs"]

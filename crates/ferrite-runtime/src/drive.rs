@@ -293,7 +293,10 @@ impl<R: Reconcile> Run<'_, R> {
             self.beside(object, self.driver.reconciler.teardown(object, &mut done, self.progress)).await;
         let failure = match outcome {
             Ok(events) => {
-                self.emit(&current, events);
+                // What was told last may not have been emitted yet.
+                let mut all = self.progress.take().events;
+                all.extend(events);
+                self.emit(&current, all);
                 return self.drop_finalizer(&current, finalizer).await;
             }
             Err(failure) => failure,

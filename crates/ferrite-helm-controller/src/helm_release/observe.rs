@@ -136,7 +136,7 @@ fn check(
         return Err(Error::AccessDenied(source.to_string()));
     }
     if source.kind == SourceKind::ExternalArtifact && !settings.external_artifact {
-        return Err(Error::ExternalArtifactOff(source.key.to_string()));
+        return Err(Error::ExternalArtifactOff(format!("ExternalArtifact/{}", source.key)));
     }
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let rules: Vec<RuleSpec> = spec

@@ -75,6 +75,8 @@ async fn a_release_is_installed_upgraded_and_uninstalled() {
 
     world.delete("HelmRelease/app").await;
     world.gone("HelmRelease/app").await;
+    let text = "Helm uninstall succeeded for release default/app.v3 with chart web@1.1.0";
+    world.event("app", |reason, message| reason == "UninstallSucceeded" && message == text).await;
     for gone in ["ConfigMap/app-map", "HelmChart/default-app", "Secret/sh.helm.release.v1.app.v3"] {
         assert!(world.find(gone).await.is_none(), "{gone}");
     }

@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Everything a test needs; ends with the value.
 pub(crate) struct World {
     pub(crate) client: Client,
-    _server: Running,
+    server: Running,
     store: DiskStore,
     artifacts: String,
     _controller: JoinHandle<Result<(), Error>>,
@@ -48,11 +48,23 @@ impl World {
         tokio::spawn(ferrite_artifact::serve(listener, store.clone(), std::future::pending()));
         let runtime = Runtime::new(NAME, client.clone(), CancellationToken::new());
         let controller = tokio::spawn(run(runtime, config));
-        Self { client, _server: server, store, artifacts, _controller: controller, _directory: directory }
+        Self { client, server, store, artifacts, _controller: controller, _directory: directory }
     }
 
     /// Stores the chart `web` of this version as the artifact of HelmChart `name`.
     pub(crate) async fn chart(&self, name: &str, version: &str, files: &[(&str, &str)]) {
+        self.artifact("HelmChart", name, version, version, files).await;
+    }
+
+    /// Stores the chart `web` of this version as the artifact of a source, as this revision.
+    pub(crate) async fn artifact(
+        &self,
+        kind: &str,
+        name: &str,
+        version: &str,
+        revision: &str,
+        files: &[(&str, &str)],
+    ) {
         let head = format!("apiVersion: v2\nname: web\nversion: {version}\nappVersion: '9'\n");
         let all = [("Chart.yaml", head.as_str())].into_iter().chain(files.iter().copied());
         let items: Vec<_> = all
@@ -65,16 +77,20 @@ impl World {
         let mut bytes = Vec::new();
         let read = |text: &String| Ok::<_, std::io::Error>(text.as_bytes().to_vec());
         archive(items, &Rules::none(), Bounds::default(), read, &mut bytes).unwrap();
-        let directory = ObjectDirectory::new("HelmChart", "default", name).unwrap();
-        let mut pending = self.store.create(&directory, &format!("web-{version}.tgz")).unwrap();
+        let directory = ObjectDirectory::new(kind, "default", name).unwrap();
+        let file = revision.replace([':', '@'], "-");
+        let mut pending = self.store.create(&directory, &format!("web-{file}.tgz")).unwrap();
         pending.write_all(&bytes).unwrap();
         let stored = pending.commit().unwrap();
-        let generation = self.get(&format!("HelmChart/{name}")).await["metadata"]["generation"].clone();
-        let status = json!({"status": {"observedGeneration": generation, "artifact": {
-            "path": stored.path, "url": format!("{}/{}", self.artifacts, stored.path), "revision": version,
+        let generation = self.get(&format!("{kind}/{name}")).await["metadata"]["generation"].clone();
+        let mut status = json!({"status": {"artifact": {
+            "path": stored.path, "url": format!("{}/{}", self.artifacts, stored.path), "revision": revision,
             "digest": stored.digest.to_string(), "size": stored.size, "lastUpdateTime": "2026-01-01T00:00:00Z",
         }}});
-        let api = self.api("HelmChart");
+        if kind != "ExternalArtifact" {
+            status["status"]["observedGeneration"] = generation;
+        }
+        let api = self.api(kind);
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     }
 
@@ -140,6 +156,17 @@ impl World {
         found.map(|object| serde_json::to_value(object).unwrap())
     }
 
+    /// As [`Self::find`], where requests may fail.
+    pub(crate) async fn try_find(&self, id: &str) -> Option<Value> {
+        let (kind, name) = id.split_once('/').unwrap();
+        let found = self.api(kind).get_opt(name).await.ok().flatten();
+        found.map(|object| serde_json::to_value(object).unwrap())
+    }
+
+    pub(crate) fn faults(&self) -> &ferrite_apiserver::Faults {
+        self.server.faults()
+    }
+
     pub(crate) async fn get(&self, id: &str) -> Value {
         self.find(id).await.unwrap_or_else(|| panic!("{id} does not exist"))
     }
@@ -201,7 +228,10 @@ impl World {
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "HelmRelease" => ("helm.toolkit.fluxcd.io", "v2"),
-            "HelmChart" | "HelmRepository" => ("source.toolkit.fluxcd.io", "v1"),
+            "HelmChart" | "HelmRepository" | "OCIRepository" | "ExternalArtifact" => {
+                ("source.toolkit.fluxcd.io", "v1")
+            }
+            "RoleBinding" | "Role" => ("rbac.authorization.k8s.io", "v1"),
             "Deployment" => ("apps", "v1"),
             "Job" => ("batch", "v1"),
             _ => ("", "v1"),
