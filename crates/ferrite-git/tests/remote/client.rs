@@ -163,3 +163,25 @@ async fn a_local_repository_reads_as_a_remote_one() {
         assert_eq!(here, there);
     }
 }
+
+/// What a poll costs does not depend on how many refs a repository has.
+#[tokio::test]
+async fn a_poll_of_a_repository_with_many_refs_is_two_small_requests() {
+    let git = GitServer::start().await.unwrap();
+    let app = git.repository("app", &[("a.txt", "1")]).unwrap();
+    let head = app.head().unwrap();
+    let refs: Vec<String> = (0..18_000).map(|n| format!("{head} refs/pull/{n:05}/head")).collect();
+    let packed = format!("# pack-refs with: peeled fully-peeled sorted \n{}\n", refs.join("\n"));
+    fs_err::write(app.repository().path().join("packed-refs"), packed).unwrap();
+    assert_eq!(app.repository().refs().unwrap().len(), 18_002);
+    let client = client(&app.url());
+    let before = git.traffic();
+
+    let found = client.resolve(&Reference::branch("main")).await.unwrap();
+
+    assert_eq!(found.revision(), format!("main@sha1:{head}"));
+    let after = git.traffic();
+    assert_eq!(after.requests - before.requests, 2);
+    let bytes = after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes;
+    assert!(bytes < 2048, "{bytes} bytes");
+}
