@@ -6,7 +6,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::of_kind::OfKind;
 use crate::session::Global;
-use crate::{check, events, export, get, logs, reconcile, stats, suspend, trace, tree, version, why};
+use crate::{
+    build, check, completion, create, debug, delete, diff, envsubst, events, export, get, install, logs,
+    reconcile, stats, suspend, trace, tree, uninstall, version, why,
+};
 
 /// GitOps toolkit for Kubernetes.
 #[derive(Debug, Parser)]
@@ -50,6 +53,34 @@ pub(crate) enum Command {
     /// Print objects as YAML, without what the cluster added.
     #[command(subcommand)]
     Export(OfKind<export::Options>),
+    /// Make an object from flags.
+    Create(create::Options),
+    /// Delete an object.
+    #[command(subcommand)]
+    Delete(OfKind<delete::Options>),
+    /// Install the components.
+    Install(install::Options),
+    /// Remove the components and their definitions; what they applied stays.
+    Uninstall(uninstall::Options),
+    /// Show what would be applied.
+    Build {
+        #[command(subcommand)]
+        command: BuildCommand,
+    },
+    /// Show what an apply would change; exits with 4 when there is a difference.
+    Diff {
+        #[command(subcommand)]
+        command: diff::Command,
+    },
+    /// Show the final variables or values, status and history of an object.
+    Debug {
+        #[command(subcommand)]
+        command: debug::Command,
+    },
+    /// Put environment variables into a text, as post-build substitution does.
+    Envsubst(envsubst::Options),
+    /// Print a completion script for the shell.
+    Completion(completion::Options),
     /// Print the versions of this program and of the components.
     Version(version::Options),
     /// Run an embedded API server and all controllers, and sync a Git repository into it.
@@ -100,6 +131,13 @@ pub(crate) struct Dev {
     /// Also print the controllers' logs (JSON, on standard error) at this level.
     #[arg(long)]
     pub(crate) log_level: Option<ferrite_runtime::flags::LogLevel>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildCommand {
+    /// A Kustomization from a directory of this machine.
+    #[command(visible_alias = "ks")]
+    Kustomization(build::Options),
 }
 
 #[derive(Debug, Subcommand)]

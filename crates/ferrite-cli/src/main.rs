@@ -3,24 +3,34 @@
 //! ```text
 //! ferrite get, reconcile, suspend, resume, events, logs, tree, trace, stats, export   as in `flux`
 //! ferrite why              the chain from an object that is not ready to what is wrong
-//! ferrite check, version   whether and what is installed
+//! ferrite create, delete   objects from flags
+//! ferrite install, uninstall, check, version   the components
+//! ferrite build, diff, debug   what would be applied, what would change, with which values
 //! ferrite dev              an API server, the controllers and a repository in one process
 //! ferrite kustomize build  what `kustomize build` prints
 //! ferrite helm template    what `helm template` prints
 //! ```
 //!
-//! Exit codes: 0 done, 1 error, 2 wrong usage, 3 not ready.
+//! Exit codes: 0 done, 1 error, 2 wrong usage, 3 not ready, 4 something differs.
 
 mod age;
 mod args;
+mod build;
 mod charts;
 mod check;
 mod columns;
+mod completion;
+mod create;
+mod debug;
+mod delete;
 mod dev;
+mod diff;
+mod envsubst;
 mod events;
 mod export;
 mod get;
 mod helm;
+mod install;
 mod installed;
 mod inventory;
 mod kinds;
@@ -42,6 +52,7 @@ mod table;
 mod throttle;
 mod trace;
 mod tree;
+mod uninstall;
 mod version;
 mod why;
 
@@ -51,8 +62,12 @@ use anyhow::Result;
 use clap::Parser;
 use ferrite_runtime::flags::{LogEncoding, LogLevel};
 
-use args::{Args, Command, KustomizeCommand};
+use args::{Args, BuildCommand, Command, KustomizeCommand};
 use readiness::NotReady;
+use session::{Global, Session};
+
+/// The exit code for a difference.
+const DIFFERENCE: u8 = 4;
 
 fn main() -> ExitCode {
     // Whoever embeds this cannot have installed another: this is the program.
@@ -74,6 +89,8 @@ fn run(args: Args) -> Result<ExitCode> {
         Command::Dev(options) => dev::run(options)?,
         Command::Kustomize { command: KustomizeCommand::Build(options) } => kustomize::build(&options)?,
         Command::Helm { args } => return helm::run(&args),
+        Command::Envsubst(options) => envsubst::run(&options)?,
+        Command::Completion(options) => completion::run(&options)?,
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             return runtime.block_on(in_cluster(&args.global, command));
@@ -82,27 +99,46 @@ fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Commands that talk to a cluster.
-async fn in_cluster(global: &session::Global, command: Command) -> Result<ExitCode> {
-    if let Command::Version(options) = &command {
-        version::run(global, options).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let session = global.session().await?;
+/// Commands that talk to a cluster; some only if they are told so.
+async fn in_cluster(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Check(options) => check::run(&session, &options).await?,
-        Command::Get(verb) => get::run(&session, &verb).await?,
-        Command::Reconcile(verb) => reconcile::run(&session, &verb).await?,
-        Command::Suspend(verb) => suspend::suspend(&session, &verb).await?,
-        Command::Resume(verb) => suspend::resume(&session, &verb).await?,
-        Command::Events(options) => events::run(&session, &options).await?,
-        Command::Logs(options) => logs::run(&session, &options).await?,
-        Command::Tree(verb) => tree::run(&session, &verb).await?,
-        Command::Trace(options) => trace::run(&session, &options).await?,
-        Command::Why(options) => why::run(&session, &options).await?,
-        Command::Stats(options) => stats::run(&session, &options).await?,
-        Command::Export(verb) => export::run(&session, &verb).await?,
-        Command::Version(_) | Command::Dev(_) | Command::Kustomize { .. } | Command::Helm { .. } => {}
+        Command::Version(options) => version::run(global, &options).await?,
+        Command::Create(options) => create::run(global, &options).await?,
+        Command::Install(options) => install::run(global, &options).await?,
+        Command::Build { command: BuildCommand::Kustomization(options) } => {
+            build::run(global, &options).await?
+        }
+        command => return with_session(&global.session().await?, command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn with_session(session: &Session, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Check(options) => check::run(session, &options).await?,
+        Command::Get(verb) => get::run(session, &verb).await?,
+        Command::Reconcile(verb) => reconcile::run(session, &verb).await?,
+        Command::Suspend(verb) => suspend::suspend(session, &verb).await?,
+        Command::Resume(verb) => suspend::resume(session, &verb).await?,
+        Command::Events(options) => events::run(session, &options).await?,
+        Command::Logs(options) => logs::run(session, &options).await?,
+        Command::Tree(verb) => tree::run(session, &verb).await?,
+        Command::Trace(options) => trace::run(session, &options).await?,
+        Command::Why(options) => why::run(session, &options).await?,
+        Command::Stats(options) => stats::run(session, &options).await?,
+        Command::Export(verb) => export::run(session, &verb).await?,
+        Command::Delete(verb) => delete::run(session, &verb).await?,
+        Command::Uninstall(options) => uninstall::run(session, &options).await?,
+        Command::Debug { command } => debug::run(session, &command).await?,
+        Command::Diff { command } => {
+            let differs = match command {
+                diff::Command::Kustomization(options) => diff::kustomization(session, &options).await?,
+                diff::Command::Helmrelease(options) => diff::release(session, &options).await?,
+            };
+            return Ok(ExitCode::from(if differs { DIFFERENCE } else { 0 }));
+        }
+        // Those without a session were run before.
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }

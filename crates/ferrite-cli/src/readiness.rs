@@ -53,7 +53,7 @@ pub(crate) fn handled(object: &Value, before: &str) -> Verdict {
     // The attempt is over. A failure that is retried for the same reason is told at once instead of when the time is
     // up; what only waits for something else may still come.
     if let (Some(ready), Some(reconciling)) = (condition(object, "Ready"), condition(object, "Reconciling")) {
-        let waits = ["DependencyNotReady", "ArtifactFailed", "SourceNotReady", "NoSourceArtifact"];
+        let waits = ["DependencyNotReady", "SourceNotReady", "NoSourceArtifact"];
         if text(ready, "/status") == "False"
             && text(reconciling, "/reason") == "ProgressingWithRetry"
             && !waits.contains(&text(ready, "/reason"))

@@ -15,6 +15,11 @@ pub(crate) fn success(text: impl AsRef<str>) {
     line("✔", text.as_ref());
 }
 
+/// `⚠️ what to look at`.
+pub(crate) fn warning(text: impl AsRef<str>) {
+    line("⚠️", text.as_ref());
+}
+
 /// `✗ what failed`.
 pub(crate) fn failure(text: impl AsRef<str>) {
     line("✗", text.as_ref());

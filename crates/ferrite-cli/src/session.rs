@@ -46,7 +46,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, hide_short_help = true)]
     user: Option<String>,
     /// Address of the API server.
-    #[arg(short, long, global = true, hide_short_help = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     server: Option<String>,
     /// Bearer token to present.
     #[arg(long, global = true, hide_short_help = true)]

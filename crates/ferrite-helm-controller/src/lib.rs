@@ -38,6 +38,7 @@ mod index;
 mod journal;
 mod names;
 mod object;
+pub mod preview;
 mod release;
 mod render;
 mod storage;

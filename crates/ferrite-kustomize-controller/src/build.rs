@@ -143,7 +143,7 @@ pub(crate) fn build(input: &Input) -> Result<Built, BuildError> {
 }
 
 /// The object with its variables in; `None` when nothing in it is to be replaced.
-fn substitute(
+pub(crate) fn substitute(
     object: &Value,
     substitution: &Substitution,
     strict: bool,
@@ -217,7 +217,7 @@ fn refuse_encrypted(object: &Value) -> Result<(), BuildError> {
     Err(BuildError::Encrypted { id })
 }
 
-fn overrides(spec: &KustomizationSpec) -> Overrides {
+pub(crate) fn overrides(spec: &KustomizationSpec) -> Overrides {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     Overrides {
         target_namespace: text(&spec.target_namespace),

@@ -34,6 +34,7 @@ mod error;
 mod fights;
 mod index;
 mod kustomization;
+pub mod preview;
 mod substitute;
 mod variables;
 

@@ -45,6 +45,7 @@ use kube::runtime::watcher;
 use kube::{Resource, ResourceExt as _};
 
 pub use dispatch::Dispatcher;
+pub use receiver::webhook_path;
 
 /// The finalizer that Flux puts on Receivers and Providers.
 const FINALIZER: &str = "finalizers.fluxcd.io";
