@@ -61,10 +61,22 @@ impl Session {
 
     /// `GET <url>/info/refs`; returns the answer and the address to post to, which a redirect may have moved.
     pub(crate) async fn advertisement(&self) -> Result<(Response, Url), Error> {
+        self.refs("git-upload-pack", true).await
+    }
+
+    /// As [`Session::advertisement`], for a push: protocol v0.
+    pub(crate) async fn receive_advertisement(&self) -> Result<(Response, Url), Error> {
+        self.refs("git-receive-pack", false).await
+    }
+
+    async fn refs(&self, service: &str, version_2: bool) -> Result<(Response, Url), Error> {
         let mut target = append(&self.url, "info/refs");
-        target.set_query(Some("service=git-upload-pack"));
+        target.set_query(Some(&format!("service={service}")));
         for _ in 0..=MAX_REDIRECTS {
-            let mut request = self.client.get(target.clone()).header("git-protocol", "version=2");
+            let mut request = self.client.get(target.clone());
+            if version_2 {
+                request = request.header("git-protocol", "version=2");
+            }
             if let Some(value) = self.authorization_for(&target) {
                 request = request.header(AUTHORIZATION, value.clone());
             }
@@ -92,10 +104,29 @@ impl Session {
         version_2: bool,
         body: Vec<u8>,
     ) -> Result<Response, Error> {
-        let target = append(base, "git-upload-pack");
+        self.post(base, "git-upload-pack", version_2, body).await
+    }
+
+    /// `POST <base>/git-receive-pack`.
+    pub(crate) async fn receive_pack(&self, base: &Url, body: Vec<u8>) -> Result<Response, Error> {
+        self.post(base, "git-receive-pack", false, body).await
+    }
+
+    async fn post(
+        &self,
+        base: &Url,
+        service: &str,
+        version_2: bool,
+        body: Vec<u8>,
+    ) -> Result<Response, Error> {
+        let target = append(base, service);
+        let typed = |what: &str| {
+            HeaderValue::from_str(&format!("application/x-{service}-{what}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+        };
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-request"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/x-git-upload-pack-result"));
+        headers.insert(CONTENT_TYPE, typed("request"));
+        headers.insert(ACCEPT, typed("result"));
         if version_2 {
             headers.insert("git-protocol", HeaderValue::from_static("version=2"));
         }

@@ -6,6 +6,7 @@
 //!             └────── fetch(Head) ▶ Snapshot ── files ──▶ (path, kind, bytes), no work tree
 //!                                      └───── signed_commit, signed_tag ──▶ signature::verify
 //!
+//! Snapshot + changes ── Client::push ──▶ a branch of the remote
 //! Repository (init, commit, tag) ─▶ serve::Repositories ─▶ smart HTTP, protocol v0 and v2
 //! ```
 //!
@@ -39,6 +40,7 @@ mod local;
 mod objects;
 mod pktline;
 mod protocol;
+mod push;
 mod redacted;
 mod reference;
 mod remote;
@@ -52,6 +54,7 @@ mod submodules;
 pub use client::Client;
 pub use error::Error;
 pub use gix::ObjectId;
+pub use push::Push;
 pub use redacted::Redacted;
 pub use reference::{Head, Ref, Reference};
 pub use remote::{Auth, Identity, Limits, Location, Proxy, Remote, SshAddress, SshAlgorithms, SshAuth};

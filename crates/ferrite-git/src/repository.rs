@@ -51,7 +51,7 @@ impl Change {
         Self::Remove { path: path.into() }
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         match self {
             Self::Write { path, .. } | Self::Submodule { path, .. } | Self::Remove { path } => path,
         }
@@ -300,7 +300,7 @@ fn serialized(object: &impl gix::objs::WriteTo) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn full_name(prefix: &str, name: &str, kind: &'static str) -> Result<String, Error> {
+pub(crate) fn full_name(prefix: &str, name: &str, kind: &'static str) -> Result<String, Error> {
     let full = format!("{prefix}{name}");
     match gix::validate::reference::name(full.as_bytes().into()) {
         Ok(_) => Ok(full),
@@ -354,7 +354,7 @@ fn edit(
     editor.write(|tree| repository.write_object(tree).map(gix::Id::detach)).map_err(failed)
 }
 
-fn check_path(path: &str, parent: Option<ObjectId>) -> Result<(), Error> {
+pub(crate) fn check_path(path: &str, parent: Option<ObjectId>) -> Result<(), Error> {
     let bad = |name: &str| {
         matches!(name, "" | "." | "..") || name.eq_ignore_ascii_case(".git") || name.contains('\0')
     };

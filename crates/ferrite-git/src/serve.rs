@@ -1,13 +1,15 @@
-//! Serves repositories over smart HTTP: reading only, protocol v0 and v2, shallow too.
+//! Serves repositories over smart HTTP: reading by protocol v0 and v2, shallow too; writing where that is allowed.
 //!
 //! ```text
 //! GET  /<name>/info/refs?service=git-upload-pack ─▶ refs (v0) or capabilities (v2)
 //! POST /<name>/git-upload-pack ─▶ ls-refs, or a pack written while it is sent
+//! POST /<name>/git-receive-pack ─▶ a pack taken in, branches moved
 //! ```
 //!
 //! Packs hold whole compressed objects, no deltas: meant for tests, demos and a laptop, not for a public host.
 
 mod pack;
+mod receive_pack;
 mod stream;
 mod upload_pack;
 
@@ -52,6 +54,7 @@ struct Inner {
 struct Served {
     path: PathBuf,
     credentials: Option<(String, Redacted<String>)>,
+    writable: bool,
 }
 
 /// What has crossed the wire so far; bodies only, without headers.
@@ -68,7 +71,16 @@ pub struct Traffic {
 impl Repositories {
     /// Serves `repository` at `/<name>` and `/<name>.git`, to anyone.
     pub fn add(&self, name: impl Into<String>, repository: &Repository) {
-        self.insert(name.into(), Served { path: repository.path().to_owned(), credentials: None });
+        self.insert(
+            name.into(),
+            Served { path: repository.path().to_owned(), credentials: None, writable: false },
+        );
+    }
+
+    /// As [`Repositories::add`], and anyone may push.
+    pub fn add_writable(&self, name: impl Into<String>, repository: &Repository) {
+        let path = repository.path().to_owned();
+        self.insert(name.into(), Served { path, credentials: None, writable: true });
     }
 
     /// As [`Repositories::add`], to whoever presents the user name and password.
@@ -80,7 +92,7 @@ impl Repositories {
         password: Redacted<String>,
     ) {
         let credentials = Some((username.into(), password));
-        self.insert(name.into(), Served { path: repository.path().to_owned(), credentials });
+        self.insert(name.into(), Served { path: repository.path().to_owned(), credentials, writable: false });
     }
 
     /// Stops serving `name`.
@@ -153,6 +165,24 @@ impl Repositories {
             .and_then(|v| v.to_str().ok())
             .is_some_and(|v| v.split(':').any(|part| part == "version=2"));
         match (head.method, action) {
+            (Method::GET, "info/refs")
+                if served.writable && head.uri.query() == Some("service=git-receive-pack") =>
+            {
+                self.stream("application/x-git-receive-pack-advertisement", move |out| {
+                    receive_pack::advertise(&served.path, out)
+                })
+            }
+            (Method::POST, "git-receive-pack") if served.writable => {
+                let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
+                    return self.plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long\n");
+                };
+                let Some(body) = decompressed(&head.headers, body.to_bytes()) else {
+                    return self.plain(StatusCode::BAD_REQUEST, "the request cannot be decompressed\n");
+                };
+                self.stream("application/x-git-receive-pack-result", move |out| {
+                    receive_pack::respond(&served.path, &body, out)
+                })
+            }
             (Method::GET, "info/refs") => {
                 if head.uri.query() != Some("service=git-upload-pack") {
                     return self.plain(StatusCode::FORBIDDEN, "only git-upload-pack is served here\n");
@@ -184,9 +214,12 @@ impl Repositories {
     /// The repository of the longest known name that `path` starts with, and what follows the name.
     fn route<'a>(&self, path: &'a str) -> Option<(Served, &'a str)> {
         let path = path.strip_prefix('/')?;
-        let at = path
-            .len()
-            .checked_sub(["/info/refs", "/git-upload-pack"].iter().find(|s| path.ends_with(**s))?.len())?;
+        let at = path.len().checked_sub(
+            ["/info/refs", "/git-upload-pack", "/git-receive-pack"]
+                .iter()
+                .find(|s| path.ends_with(**s))?
+                .len(),
+        )?;
         let (name, action) = (path.get(..at)?, path.get(at + 1..)?);
         Some((self.find(name)?, action))
     }
