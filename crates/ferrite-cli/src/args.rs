@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::of_kind::OfKind;
 use crate::session::Global;
 use crate::{
-    build, check, completion, create, debug, delete, diff, envsubst, events, export, get, install, logs,
-    reconcile, stats, suspend, trace, tree, uninstall, version, why,
+    artifact, bootstrap, build, check, completion, create, debug, delete, diff, docgen, envsubst, events,
+    export, get, install, logs, migrate, reconcile, stats, suspend, trace, tree, uninstall, version, why,
 };
 
 /// GitOps toolkit for Kubernetes.
@@ -60,6 +60,36 @@ pub(crate) enum Command {
     Delete(OfKind<delete::Options>),
     /// Install the components.
     Install(install::Options),
+    /// Install the components and keep them, and the cluster, as a Git repository says.
+    Bootstrap {
+        #[command(subcommand)]
+        command: bootstrap::Command,
+    },
+    /// Push manifests to a registry.
+    Push {
+        #[command(subcommand)]
+        command: PushCommand,
+    },
+    /// Pull manifests from a registry.
+    Pull {
+        #[command(subcommand)]
+        command: PullCommand,
+    },
+    /// List the artifacts of a repository.
+    List {
+        #[command(subcommand)]
+        command: ListCommand,
+    },
+    /// Give an artifact more tags.
+    Tag {
+        #[command(subcommand)]
+        command: TagCommand,
+    },
+    /// Bring objects or manifests to the versions that are stored today.
+    Migrate(migrate::Options),
+    /// Write the reference of this command line.
+    #[command(hide = true)]
+    Docgen(docgen::Options),
     /// Remove the components and their definitions; what they applied stays.
     Uninstall(uninstall::Options),
     /// Show what would be applied.
@@ -138,6 +168,33 @@ pub(crate) enum BuildCommand {
     /// A Kustomization from a directory of this machine.
     #[command(visible_alias = "ks")]
     Kustomization(build::Options),
+    /// An archive of manifests, as it would be pushed.
+    Artifact(artifact::Build),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PushCommand {
+    /// An artifact of a directory or file.
+    Artifact(artifact::Push),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PullCommand {
+    /// An artifact into a directory.
+    Artifact(artifact::Pull),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ListCommand {
+    /// The artifacts with their tags, digests and origins.
+    #[command(alias = "artifact")]
+    Artifacts(artifact::List),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TagCommand {
+    /// An artifact.
+    Artifact(artifact::Tag),
 }
 
 #[derive(Debug, Subcommand)]

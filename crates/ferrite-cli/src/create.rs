@@ -8,6 +8,8 @@ mod sources;
 mod spec;
 mod tenant;
 
+pub(crate) use spec::duration;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use kube::api::{Patch, PatchParams};

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// A HelmRelease rendered from its chart, with the cluster.
     #[command(visible_alias = "hr")]
     Helmrelease(Release),
+    /// An artifact of a registry, with a directory or file of this machine.
+    Artifact(crate::artifact::Diff),
 }
 
 /// Options of `ferrite diff kustomization`.

@@ -4,7 +4,8 @@
 //! ferrite get, reconcile, suspend, resume, events, logs, tree, trace, stats, export   as in `flux`
 //! ferrite why              the chain from an object that is not ready to what is wrong
 //! ferrite create, delete   objects from flags
-//! ferrite install, uninstall, check, version   the components
+//! ferrite push, pull, list, tag   manifests as artifacts of a registry
+//! ferrite install, bootstrap, uninstall, migrate, check, version   the components
 //! ferrite build, diff, debug   what would be applied, what would change, with which values
 //! ferrite dev              an API server, the controllers and a repository in one process
 //! ferrite kustomize build  what `kustomize build` prints
@@ -15,6 +16,8 @@
 
 mod age;
 mod args;
+mod artifact;
+mod bootstrap;
 mod build;
 mod charts;
 mod check;
@@ -25,6 +28,7 @@ mod debug;
 mod delete;
 mod dev;
 mod diff;
+mod docgen;
 mod envsubst;
 mod events;
 mod export;
@@ -37,6 +41,7 @@ mod kinds;
 mod kustomize;
 mod logs;
 mod manifests;
+mod migrate;
 mod objects;
 mod of_kind;
 mod output;
@@ -62,7 +67,9 @@ use anyhow::Result;
 use clap::Parser;
 use ferrite_runtime::flags::{LogEncoding, LogLevel};
 
-use args::{Args, BuildCommand, Command, KustomizeCommand};
+use args::{
+    Args, BuildCommand, Command, KustomizeCommand, ListCommand, PullCommand, PushCommand, TagCommand,
+};
 use readiness::NotReady;
 use session::{Global, Session};
 
@@ -91,6 +98,8 @@ fn run(args: Args) -> Result<ExitCode> {
         Command::Helm { args } => return helm::run(&args),
         Command::Envsubst(options) => envsubst::run(&options)?,
         Command::Completion(options) => completion::run(&options)?,
+        Command::Docgen(options) => docgen::run(&options)?,
+        Command::Build { command: BuildCommand::Artifact(options) } => artifact::build(&options)?,
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             return runtime.block_on(in_cluster(&args.global, command));
@@ -104,6 +113,16 @@ async fn in_cluster(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
         Command::Version(options) => version::run(global, &options).await?,
         Command::Create(options) => create::run(global, &options).await?,
+        Command::Migrate(options) => migrate::run(global, &options).await?,
+        Command::Push { command: PushCommand::Artifact(options) } => artifact::push(global, &options).await?,
+        Command::Pull { command: PullCommand::Artifact(options) } => artifact::pull(global, &options).await?,
+        Command::List { command: ListCommand::Artifacts(options) } => {
+            artifact::list(global, &options).await?
+        }
+        Command::Tag { command: TagCommand::Artifact(options) } => artifact::tag(global, &options).await?,
+        Command::Diff { command: diff::Command::Artifact(options) } => {
+            return Ok(difference(artifact::diff(global, &options).await?));
+        }
         Command::Install(options) => install::run(global, &options).await?,
         Command::Build { command: BuildCommand::Kustomization(options) } => {
             build::run(global, &options).await?
@@ -128,17 +147,21 @@ async fn with_session(session: &Session, command: Command) -> Result<ExitCode> {
         Command::Stats(options) => stats::run(session, &options).await?,
         Command::Export(verb) => export::run(session, &verb).await?,
         Command::Delete(verb) => delete::run(session, &verb).await?,
+        Command::Bootstrap { command } => bootstrap::run(session, &command).await?,
         Command::Uninstall(options) => uninstall::run(session, &options).await?,
         Command::Debug { command } => debug::run(session, &command).await?,
-        Command::Diff { command } => {
-            let differs = match command {
-                diff::Command::Kustomization(options) => diff::kustomization(session, &options).await?,
-                diff::Command::Helmrelease(options) => diff::release(session, &options).await?,
-            };
-            return Ok(ExitCode::from(if differs { DIFFERENCE } else { 0 }));
+        Command::Diff { command: diff::Command::Kustomization(options) } => {
+            return Ok(difference(diff::kustomization(session, &options).await?));
+        }
+        Command::Diff { command: diff::Command::Helmrelease(options) } => {
+            return Ok(difference(diff::release(session, &options).await?));
         }
         // Those without a session were run before.
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn difference(differs: bool) -> ExitCode {
+    ExitCode::from(if differs { DIFFERENCE } else { 0 })
 }

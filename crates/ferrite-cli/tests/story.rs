@@ -1,5 +1,7 @@
 //! The command line against `ferrite dev`: what a person does with a cluster, in one story.
 
+#![expect(clippy::unwrap_used, reason = "whatever fails fails the test")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -92,7 +94,10 @@ fn reads(at: &Path) {
     let (titles, row) = table.split_once('\n').unwrap();
     assert!(titles.starts_with("NAMESPACE  \tNAME\tSOURCE                        \tREVISION"), "{table}");
     assert!(row.starts_with("flux-system\tapps\tGitRepository/flux-system/demo\tmain@sha1:"), "{table}");
-    assert!(run(at, 0, "get all").stdout.contains("\ngitrepository/demo\tmain@sha1:"), "names with their kind");
+    assert!(
+        run(at, 0, "get all").stdout.contains("\ngitrepository/demo\tmain@sha1:"),
+        "names with their kind"
+    );
     let missing = run(at, 1, "get ks nope");
     assert_eq!(missing.stderr, "✗ Kustomization object 'nope' not found in \"flux-system\" namespace\n");
     run(at, 2, "get kustomizatoin");
@@ -101,7 +106,10 @@ fn reads(at: &Path) {
     assert!(tree.starts_with("Kustomization/flux-system/apps\n├── "), "{tree}");
     assert!(tree.contains("Deployment/demo/web"), "{tree}");
     let trace = run(at, 0, "trace deployment/web -n demo").stdout;
-    assert!(trace.contains("\nKustomization:   apps\n") && trace.contains("\nGitRepository:   demo\n"), "{trace}");
+    assert!(
+        trace.contains("\nKustomization:   apps\n") && trace.contains("\nGitRepository:   demo\n"),
+        "{trace}"
+    );
     let events = run(at, 0, "events --for Kustomization/apps").stdout;
     assert!(events.contains("ReconciliationSucceeded") && events.contains("GitRepository/demo"), "{events}");
     let stats = run(at, 0, "stats").stdout;
@@ -147,7 +155,8 @@ fn compares(at: &Path) {
 }
 
 fn creates_and_asks_why(at: &Path) {
-    let secret = run(at, 0, "create secret git s --url=https://example.com/r --username=u --password=p --export");
+    let secret =
+        run(at, 0, "create secret git s --url=https://example.com/r --username=u --password=p --export");
     assert_eq!(
         secret.stdout,
         "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: flux-system\nstringData:\n  password: p\n  username: u\n"

@@ -1,4 +1,4 @@
-//! An OCI registry in memory, read only over HTTP; tests push by calling it.
+//! An OCI registry in memory: tests push by calling it, clients by monolithic uploads.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub struct RegistryServer {
 struct State {
     address: String,
     /// By repository, then by tag or digest: media type and bytes.
-    manifests: BTreeMap<String, BTreeMap<String, (&'static str, Bytes)>>,
+    manifests: BTreeMap<String, BTreeMap<String, (String, Bytes)>>,
     blobs: BTreeMap<String, Bytes>,
     /// The header that the token server wants.
     credentials: Option<String>,
@@ -155,16 +155,16 @@ impl RegistryServer {
 }
 
 impl State {
-    fn store(&mut self, repository: &str, tag: &str, media_type: &'static str, text: String) -> String {
+    fn store(&mut self, repository: &str, tag: &str, media_type: &str, text: String) -> String {
         let digest = digest(text.as_bytes());
         let bytes = Bytes::from(text);
         let manifests = self.manifests.entry(repository.to_owned()).or_default();
-        manifests.insert(digest.clone(), (media_type, bytes.clone()));
-        manifests.insert(tag.to_owned(), (media_type, bytes));
+        manifests.insert(digest.clone(), (media_type.to_owned(), bytes.clone()));
+        manifests.insert(tag.to_owned(), (media_type.to_owned(), bytes));
         digest
     }
 
-    fn answer<B>(&mut self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn answer(&mut self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         self.asked.push(format!("{} {path}", request.method()));
         let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -182,6 +182,9 @@ impl State {
             return body("application/json", "{}".into());
         }
         let Some(rest) = path.strip_prefix("/v2/") else { return status(StatusCode::NOT_FOUND) };
+        if let Some(written) = self.write(request, rest) {
+            return written;
+        }
         if let Some(repository) = rest.strip_suffix("/tags/list") {
             return self.tags(repository, request.uri().query().unwrap_or_default());
         }
@@ -215,6 +218,35 @@ impl State {
         });
         let list: Vec<serde_json::Value> = found.collect();
         body(INDEX, json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": list}).to_string().into())
+    }
+
+    /// Uploads; `None` for requests that read.
+    fn write(&mut self, request: &Request<Bytes>, rest: &str) -> Option<Response<Full<Bytes>>> {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        match *request.method() {
+            Method::POST => {
+                let repository = rest.strip_suffix("/blobs/uploads/")?;
+                let place = format!("/v2/{repository}/blobs/uploads/1?state=x");
+                Some(with(status(StatusCode::ACCEPTED), http::header::LOCATION, &place))
+            }
+            Method::PUT => {
+                if let Some((repository, tag)) = rest.rsplit_once("/manifests/") {
+                    let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                    let made = self.store(repository, tag, media.unwrap_or(MANIFEST), text(request.body()));
+                    let header = HeaderName::from_static("docker-content-digest");
+                    return Some(with(status(StatusCode::CREATED), header, &made));
+                }
+                let query = request.uri().query().unwrap_or_default();
+                let wanted = query.split('&').find_map(|pair| pair.strip_prefix("digest="))?;
+                let made = digest(request.body());
+                if wanted.replace("%3A", ":") != made {
+                    return Some(status(StatusCode::BAD_REQUEST));
+                }
+                self.blobs.insert(made, request.body().clone());
+                Some(status(StatusCode::CREATED))
+            }
+            _ => None,
+        }
     }
 
     /// Pages of two tags, whatever is asked for, so that clients have to follow.
@@ -264,9 +296,15 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
                 let Ok((stream, _)) = accepted else { return };
                 let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| {
-                        let response = state.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
-                        async move { Ok::<_, Infallible>(response) }
+                    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                        let state = Arc::clone(&state);
+                        async move {
+                            let (head, body) = request.into_parts();
+                            let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+                            let request = Request::from_parts(head, body.unwrap_or_default());
+                            let answer = state.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
+                            Ok::<_, Infallible>(answer)
+                        }
                     });
                     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
                 });

@@ -50,7 +50,7 @@ impl Spec {
 }
 
 /// A duration as Kubernetes writes it: `1m0s`.
-pub(super) fn duration(wait: Wait) -> Value {
+pub(crate) fn duration(wait: Wait) -> Value {
     let seconds = wait.0.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let millis = wait.0.subsec_millis();
