@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use clap::{ArgAction, Parser};
+use ferrite_cloud::{CacheLimits, Environment};
 use ferrite_runtime::flags::{CommonFlags, FeatureGates, GoDuration, go_bool};
 
 use crate::Config;
@@ -49,16 +50,16 @@ pub struct Args {
     /// The service account to act as when a Kustomization names none.
     #[arg(long, default_value = "")]
     pub default_service_account: String,
-    /// Accepted for Flux: the service account for decryption.
+    /// The service account to decrypt as when a Kustomization names none.
     #[arg(long, default_value = "")]
     pub default_decryption_service_account: String,
-    /// Accepted for Flux: the service account for access to other clusters.
+    /// The service account to reach other clusters as when their ConfigMap names none.
     #[arg(long, default_value = "")]
     pub default_kubeconfig_service_account: String,
     /// The Secret, in the controller's namespace, with age keys for Kustomizations that name no Secret.
     #[arg(long, default_value = "")]
     pub sops_age_secret: String,
-    /// Accepted for Flux: the ConfigMap that describes Vault instances.
+    /// The ConfigMap, in the controller's namespace, that says which Vault servers take logins of service accounts.
     #[arg(long, default_value = "")]
     pub sops_vault_configmap: String,
     /// Further field managers whose fields are taken over.
@@ -101,23 +102,23 @@ impl Args {
             insecure_kubeconfig_exec: _,
             http_retry,
             default_service_account,
-            // A Kustomization that asks for decryption or workload identity is refused with a condition.
-            default_decryption_service_account: _,
-            default_kubeconfig_service_account: _,
+            default_decryption_service_account,
+            default_kubeconfig_service_account,
             sops_age_secret,
-            sops_vault_configmap: _,
+            sops_vault_configmap,
             override_manager,
             custom_apply_stage_kinds,
             no_cross_namespace_refs,
             insecure_kubeconfig_tls,
         } = self;
+        let named = |name: String| Some(name).filter(|name| !name.is_empty());
         let text = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
         Config {
             concurrent,
             concurrent_ssa,
             requeue_dependency: requeue_dependency.0,
             http_retry,
-            default_service_account: Some(default_service_account).filter(|name| !name.is_empty()),
+            default_service_account: named(default_service_account),
             override_managers: override_manager.into_iter().filter(|name| !name.is_empty()).collect(),
             custom_apply_stage_kinds,
             no_cross_namespace_refs,
@@ -128,7 +129,15 @@ impl Args {
             external_artifact: gates.enabled("ExternalArtifact"),
             watch_configs: (!gates.enabled("DisableConfigWatchers"))
                 .then_some(common.watch_configs_label_selector),
-            sops_age_secret: Some(sops_age_secret).filter(|name| !name.is_empty()),
+            sops_age_secret: named(sops_age_secret),
+            sops_vault_config_map: named(sops_vault_configmap),
+            default_decryption_service_account: named(default_decryption_service_account),
+            default_kubeconfig_service_account: named(default_kubeconfig_service_account),
+            environment: Environment::new(environment.clone()),
+            token_cache: CacheLimits {
+                tokens: common.token_cache_max_size,
+                duration: common.token_cache_max_duration.0,
+            },
             runtime_namespace: text("RUNTIME_NAMESPACE").unwrap_or_else(|| "flux-system".to_owned()),
             object_level_workload_identity: gates.enabled("ObjectLevelWorkloadIdentity"),
             source_controller_host: text("SOURCE_CONTROLLER_LOCALHOST"),
@@ -179,6 +188,7 @@ mod tests {
             "--feature-gates=DisableStatusPollerCache=true,StrictPostBuildSubstitutions=false,DisableConfigWatchers=true",
             "--sops-age-secret=age",
         ];
+        let environment = ("SOURCE_CONTROLLER_LOCALHOST".to_owned(), "localhost:9090".to_owned());
         let expect = Config {
             concurrent: 20,
             concurrent_ssa: 8,
@@ -190,6 +200,7 @@ mod tests {
             strict_substitutions: false,
             watch_configs: None,
             sops_age_secret: Some("age".to_owned()),
+            environment: Environment::new(std::iter::once(environment).collect()),
             source_controller_host: Some("localhost:9090".to_owned()),
             ..Config::default()
         };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferrite_cloud::{CacheLimits, Environment};
+
 use crate::args::REQUEUE_DEPENDENCY;
 
 /// Settings of a kustomize-controller; the default is Flux's.
@@ -38,6 +40,16 @@ pub struct Config {
     pub watch_configs: Option<String>,
     /// The Secret, in the controller's namespace, whose age keys are used where a Kustomization names no Secret.
     pub sops_age_secret: Option<String>,
+    /// The ConfigMap, in the controller's namespace, that says which Vault servers take logins of service accounts.
+    pub sops_vault_config_map: Option<String>,
+    /// The service account to decrypt as when a Kustomization names none.
+    pub default_decryption_service_account: Option<String>,
+    /// The service account to reach other clusters as when their ConfigMap names none.
+    pub default_kubeconfig_service_account: Option<String>,
+    /// What the process was started with, for access to clouds.
+    pub environment: Environment,
+    /// Bounds of the cache of tokens of clouds.
+    pub token_cache: CacheLimits,
     /// The namespace that the controller runs in.
     pub runtime_namespace: String,
     /// Whether objects may name service accounts for access to clouds.
@@ -66,6 +78,11 @@ impl Default for Config {
             external_artifact: false,
             watch_configs: Some("reconcile.fluxcd.io/watch=Enabled".to_owned()),
             sops_age_secret: None,
+            sops_vault_config_map: None,
+            default_decryption_service_account: None,
+            default_kubeconfig_service_account: None,
+            environment: Environment::default(),
+            token_cache: CacheLimits::default(),
             runtime_namespace: "flux-system".to_owned(),
             object_level_workload_identity: false,
             source_controller_host: None,

@@ -4,12 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use ferrite_api::kustomize::Kustomization;
 use ferrite_apply::{DriftSink, Sources, TargetOptions, Targets, TrackerOptions};
-use ferrite_artifact::{FetchError, FetchOptions, Fetcher, Hosts};
+use ferrite_artifact::{FetchOptions, Fetcher, Hosts};
+use ferrite_cloud::Cloud;
 use ferrite_resource::{Managers, StageKinds};
-use ferrite_runtime::{Clock, Handle, ObjectKey, Runtime};
+use ferrite_runtime::{Clock, Handle, ObjectKey, Runtime, workload_identity::WorkloadIdentity};
 use kube::Client;
 
-use crate::{Config, builds::Builds};
+use crate::{
+    Config, Error,
+    builds::Builds,
+    decrypt::{Shared, VaultLogin},
+};
 
 /// What a reconcile of a Kustomization may touch.
 pub(crate) struct Context {
@@ -20,6 +25,7 @@ pub(crate) struct Context {
     pub(crate) fetcher: Fetcher,
     pub(crate) targets: Targets,
     pub(crate) builds: Builds,
+    pub(crate) decryption: Shared,
     pub(crate) settings: Settings,
 }
 
@@ -52,7 +58,7 @@ impl Context {
         handle: Handle<Kustomization>,
         sources: Arc<Sources>,
         drift: (TrackerOptions, DriftSink),
-    ) -> Result<Self, FetchError> {
+    ) -> Result<Self, Error> {
         let fetcher = Fetcher::new(FetchOptions {
             retries: config.http_retry,
             hosts: Hosts {
@@ -61,6 +67,17 @@ impl Context {
             },
             ..FetchOptions::default()
         })?;
+        let cloud = Cloud::new(config.environment.clone(), config.token_cache);
+        let identity = |account: &Option<String>| {
+            let enabled = config.object_level_workload_identity;
+            WorkloadIdentity::new(runtime.client.clone(), cloud.clone(), enabled, account.clone())
+        };
+        let vaults = config.sops_vault_config_map.as_ref().map(|name| VaultLogin {
+            client: runtime.client.clone(),
+            config_map: ObjectKey::new(&config.runtime_namespace, name),
+        });
+        let decryption = identity(&config.default_decryption_service_account);
+        let decryption = Shared::new(decryption, config.environment.clone(), vaults).map_err(Error::Http)?;
         let targets = TargetOptions {
             default_service_account: config.default_service_account.clone(),
             insecure_tls: config.insecure_kubeconfig_tls,
@@ -75,6 +92,7 @@ impl Context {
             fetcher,
             builds: Builds::default(),
             targets: Targets::new(runtime.client.clone(), targets, Some(drift)),
+            decryption,
             settings: Settings {
                 requeue_dependency: config.requeue_dependency,
                 no_cross_namespace_refs: config.no_cross_namespace_refs,

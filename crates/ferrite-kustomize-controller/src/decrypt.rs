@@ -1,8 +1,11 @@
 //! `spec.decryption`: what SOPS encrypted, decrypted in memory, before the build where it makes other things and after it
 //! where it is an object.
 
+mod aws;
 mod keys;
+mod services;
 mod sources;
+mod vault;
 
 use std::fmt;
 
@@ -12,7 +15,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(crate) use keys::{Keys, KeysError, load};
+pub(crate) use services::Shared;
 pub(crate) use sources::{SourcesError, decrypt_sources};
+pub(crate) use vault::VaultLogin;
 
 /// The annotation that keeps an object as it is.
 const DECRYPT: &str = "kustomize.toolkit.fluxcd.io/decrypt";

@@ -70,6 +70,12 @@ pub enum Error {
     /// No HTTP client for artifacts.
     #[error("cannot prepare to fetch artifacts")]
     Fetcher(#[from] ferrite_artifact::FetchError),
+    /// No HTTP client for key services.
+    #[error("cannot prepare to ask key services")]
+    Http(#[source] reqwest::Error),
+    /// A default service account without the feature gate that it is for.
+    #[error("invalid configuration: {0} needs --feature-gates=ObjectLevelWorkloadIdentity=true")]
+    GateOff(&'static str),
 }
 
 /// Reconciles Kustomizations until the runtime's shutdown token is cancelled.
@@ -79,6 +85,16 @@ pub enum Error {
 /// [`Error`] when it cannot start; what happens to single Kustomizations is told in their status.
 pub async fn run(mut runtime: Runtime, config: Config) -> Result<(), Error> {
     STATUS_MANAGER.clone_into(&mut runtime.field_manager);
+    if !config.object_level_workload_identity {
+        for (flag, account) in [
+            ("--default-decryption-service-account", &config.default_decryption_service_account),
+            ("--default-kubeconfig-service-account", &config.default_kubeconfig_service_account),
+        ] {
+            if account.is_some() {
+                return Err(Error::GateOff(flag));
+            }
+        }
+    }
     let handle: Handle<Kustomization> = Handle::new(&runtime);
     let drift = TrackerOptions { debounce: DRIFT_DEBOUNCE, longest_quiet: DRIFT_PAUSE };
     let sources = Sources::new(runtime.client.clone());

@@ -92,7 +92,13 @@ async fn built(
 ) -> Result<Arc<Built>, Failure> {
     let (spec, owner) = (&object.spec, super::owner_of(object));
     let substitution = variables::load(&context.client, &owner.namespace, spec.post_build.as_ref()).await?;
-    let keys = decrypt::load(&context.client, object, context.settings.sops_age_secret.as_ref()).await?;
+    let keys = decrypt::load(
+        &context.client,
+        object,
+        context.settings.sops_age_secret.as_ref(),
+        &context.decryption,
+    )
+    .await?;
     let fingerprint = keys.as_ref().map(|keys| keys.fingerprint);
     let key = builds::key(&artifact.digest, spec, &substitution, fingerprint.as_ref().map_or(&[], |f| f));
     if let Some(built) = context.builds.get(&owner, &key) {
