@@ -199,13 +199,26 @@ impl S3 {
     async fn ask(&self, ask: Ask<'_>) -> Result<Response, BucketError> {
         match http::persistently(|| self.ask_once(&ask)).await {
             Err(BucketError::Answer { region: Some(region), .. })
-                if self.keys.is_some() && self.region.lock().as_ref() != Some(&region) =>
+                if self.region.lock().as_ref() != Some(&region) =>
             {
                 *self.region.lock() = Some(region);
                 http::persistently(|| self.ask_once(&ask)).await
             }
             answer => answer,
         }
+    }
+
+    /// AWS's global endpoint answers for one region only; once another is known, that one is asked.
+    fn endpoint_of_region(&self) -> Url {
+        let mut url = self.endpoint.clone();
+        let region = self.region.lock().clone();
+        if let Some(region) = region.filter(|region| region != FIRST_REGION)
+            && let Some(before) = self.host().strip_suffix("s3.amazonaws.com")
+        {
+            // A region that cannot be part of a host's name leaves the endpoint as it is.
+            let _unchanged = url.set_host(Some(&format!("{before}s3.{region}.amazonaws.com"))).is_err();
+        }
+        url
     }
 
     async fn ask_once(&self, ask: &Ask<'_>) -> Result<Response, BucketError> {
@@ -215,7 +228,7 @@ impl S3 {
             (key, _) => format!("{bucket}/{}", http::escaped_path(key)),
         };
         let query = http::query(ask.query);
-        let mut url = self.endpoint.clone();
+        let mut url = self.endpoint_of_region();
         url.set_path(&path);
         url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
         if url.path() != path {

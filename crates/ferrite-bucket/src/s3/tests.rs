@@ -163,6 +163,18 @@ fn the_name_goes_where_the_store_wants_it() {
     check_place("minio", "../x", name);
 }
 
+#[test]
+fn the_global_endpoint_gives_way_to_that_of_the_region() {
+    let place = |endpoint: &str, region: &str| {
+        let s3 = S3::new(client(), endpoint, false, "apps").unwrap().in_region(region);
+        s3.endpoint_of_region().to_string()
+    };
+    assert_eq!(place("s3.amazonaws.com", "eu-west-1"), "https://apps.s3.eu-west-1.amazonaws.com/");
+    assert_eq!(place("s3.amazonaws.com", "us-east-1"), "https://apps.s3.amazonaws.com/");
+    assert_eq!(place("s3.amazonaws.com", "a/b"), "https://apps.s3.amazonaws.com/");
+    assert_eq!(place("minio:9000", "eu-west-1"), "https://minio:9000/");
+}
+
 #[tokio::test]
 async fn keys_that_mean_another_path_are_not_asked_for() {
     let server = S3Server::start().await.unwrap();
