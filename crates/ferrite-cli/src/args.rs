@@ -122,7 +122,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KustomizeCommand,
     },
-    /// Render charts: template, install --dry-run=client, lint, show and dependency list, with helm's flags.
+    /// Render charts and read releases as helm does: template, install --dry-run=client, lint, show, dependency list, list,
+    /// history, status and get, with helm's flags.
     #[command(disable_help_flag = true)]
     Helm {
         /// As for `helm`.

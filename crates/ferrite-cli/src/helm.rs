@@ -1,4 +1,6 @@
-//! `ferrite helm`: Helm's commands that need neither cluster nor network, with Helm's flags and exit codes.
+//! `ferrite helm`: Helm's commands that change nothing, with Helm's flags and exit codes.
+
+mod stored;
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -8,7 +10,7 @@ use anyhow::{Context, Result};
 use ferrite_helm::{Chart, command};
 use ferrite_tree::{DiskTree, TreePath};
 
-/// Runs `template`, `install --dry-run=client`, `lint`, `show` or `dependency list`.
+/// Runs `template`, `install --dry-run=client`, `lint`, `show`, `dependency list`, `list`, `history`, `status` or `get`.
 ///
 /// # Errors
 ///
@@ -41,6 +43,13 @@ impl command::Host for Disk {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map_err(|e| format!("cannot read standard input: {e}"))?;
         Ok(bytes)
+    }
+
+    fn records(&self, query: &command::Query) -> Result<Vec<command::Record>, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let read = runtime.block_on(stored::records(query));
+        read.map_err(|error| ferrite_runtime::chain(error.as_ref()))
     }
 
     fn now(&self) -> String {

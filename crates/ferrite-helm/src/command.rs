@@ -1,10 +1,11 @@
-//! Helm's command line, as far as it needs neither cluster nor network: `template`, `install --dry-run=client`, `lint`,
-//! `show` and `dependency list`.
+//! Helm's command line, as far as it changes nothing: `template`, `install --dry-run=client`, `lint`, `show` and
+//! `dependency list`, and of stored releases `list`, `history`, `status` and `get`.
 //!
-//! Reading the disk is left to a [`Host`], printing to the caller.
+//! Reading the disk and a cluster is left to a [`Host`], printing to the caller.
 
 mod flags;
 mod lint;
+mod releases;
 mod show;
 
 use serde_json::{Map, Value};
@@ -14,6 +15,7 @@ use crate::{
     glob, go_json, manifest, merge_values, render, set_values, strvals::Mode,
 };
 use flags::Flags;
+pub use releases::{Query, Record};
 
 /// What a command needs of the machine.
 pub trait Host {
@@ -33,6 +35,16 @@ pub trait Host {
 
     /// The present, RFC 3339 with nanoseconds.
     fn now(&self) -> String;
+
+    /// Stored releases of a cluster, in any order.
+    ///
+    /// # Errors
+    ///
+    /// What the API server said, or that there is no cluster to ask.
+    fn records(&self, query: &Query) -> Result<Vec<Record>, String> {
+        let _unused = query;
+        Err("Kubernetes cluster unreachable: there is none to ask".to_owned())
+    }
 }
 
 /// What a command prints, and how it ends.
@@ -90,6 +102,11 @@ Usage: helm COMMAND [flags], each with helm's own flags
   lint [CHART...]                           look for mistakes
   show all|chart|crds|readme|values CHART   print files of a chart
   dependency list [CHART]                   declared dependencies, and whether they are there
+  list                                      releases of a namespace (-A: of all)
+  history RELEASE                           its revisions
+  status RELEASE                            how it is, as stored
+  get all|hooks|manifest|metadata|notes|values RELEASE
+                                            what is stored of it
 ";
 
 /// Runs a command line, without the program's name.
@@ -103,12 +120,14 @@ pub fn run(args: &[String], host: &dyn Host) -> Output {
             "lint" => lint::run(rest, host),
             "show" | "inspect" => show::run(rest, host),
             "dependency" | "dep" | "dependencies" => show::dependencies(rest, host),
-            other => Err(format!(
-                "unknown command {other:?}: expected template, install, lint, show or dependency"
-            )
-            .into()),
+            other => releases::run(other, rest, host).unwrap_or_else(|| {
+                Err(format!(
+                    "unknown command {other:?}: expected template, install, lint, show, dependency, list, history, status or get"
+                )
+                .into())
+            }),
         },
-        None => Err("expected a command: template, install, lint, show or dependency".to_owned().into()),
+        None => Err("expected a command: template, install, lint, show, dependency, list, history, status or get".to_owned().into()),
     };
     match result {
         Ok(stdout) => Output { stdout, stderr: String::new(), code: 0 },

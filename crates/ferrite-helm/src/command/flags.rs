@@ -1,7 +1,7 @@
 //! Flags in the style of Go's pflag.
 
 /// Flags that take a value, with their short forms.
-const VALUED: [(&str, &str); 25] = [
+const VALUED: [(&str, &str); 30] = [
     ("values", "f"),
     ("set", ""),
     ("set-string", ""),
@@ -27,10 +27,15 @@ const VALUED: [(&str, &str); 25] = [
     ("username", ""),
     ("password", ""),
     ("max-col-width", ""),
+    ("revision", ""),
+    ("max", ""),
+    ("offset", ""),
+    ("filter", ""),
+    ("selector", ""),
 ];
 
 /// Flags that are on or off. `dry-run` may also be given a word.
-const SWITCHES: [(&str, &str); 28] = [
+const SWITCHES: [(&str, &str); 40] = [
     ("include-crds", ""),
     ("skip-crds", ""),
     ("is-upgrade", ""),
@@ -59,6 +64,18 @@ const SWITCHES: [(&str, &str); 28] = [
     ("strict", ""),
     ("with-subcharts", ""),
     ("quiet", ""),
+    ("all", ""),
+    ("all-namespaces", ""),
+    ("short", ""),
+    ("date", ""),
+    ("reverse", ""),
+    ("no-headers", ""),
+    ("deployed", ""),
+    ("failed", ""),
+    ("pending", ""),
+    ("superseded", ""),
+    ("uninstalled", ""),
+    ("uninstalling", ""),
 ];
 
 /// A parsed command line.
