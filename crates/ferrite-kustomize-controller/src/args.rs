@@ -40,7 +40,7 @@ pub struct Args {
     /// When a Kustomization is looked at again whose dependency or artifact is not ready.
     #[arg(long, default_value = "30s")]
     pub requeue_dependency: GoDuration,
-    /// Refuse remote bases in kustomization files; they are always refused here.
+    /// Refuse remote bases in kustomization files.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true", value_parser = go_bool)]
     pub no_remote_bases: bool,
@@ -97,8 +97,8 @@ impl Args {
             concurrent,
             concurrent_ssa,
             requeue_dependency,
-            // Remote bases and kubeconfigs that run programs are refused whatever the flags say.
-            no_remote_bases: _,
+            no_remote_bases,
+            // Kubeconfigs that run programs are refused whatever the flag says.
             insecure_kubeconfig_exec: _,
             http_retry,
             default_service_account,
@@ -122,6 +122,7 @@ impl Args {
             override_managers: override_manager.into_iter().filter(|name| !name.is_empty()).collect(),
             custom_apply_stage_kinds,
             no_cross_namespace_refs,
+            no_remote_bases,
             insecure_kubeconfig_tls,
             strict_substitutions: gates.enabled("StrictPostBuildSubstitutions"),
             additive_cel_dependency_check: gates.enabled("AdditiveCELDependencyCheck"),
@@ -194,6 +195,7 @@ mod tests {
             concurrent_ssa: 8,
             requeue_dependency: Duration::from_secs(5),
             no_cross_namespace_refs: true,
+            no_remote_bases: true,
             default_service_account: Some("default".to_owned()),
             override_managers: vec!["argocd".to_owned(), "helm".to_owned()],
             custom_apply_stage_kinds: "example.com/Tenant".to_owned(),

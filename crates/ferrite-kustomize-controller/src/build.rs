@@ -1,10 +1,11 @@
 //! From files to objects that are ready to be applied: kustomize, substitution, owner labels. Pure and blocking.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use ferrite_api::{Selector, kustomize::KustomizationSpec};
 use ferrite_kustomize::{
-    Options,
+    Options, Remote,
     flux::{self, Overrides},
 };
 use ferrite_resource::{CommonMetadata, Owner, prepare};
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     decrypt::{self, Keys, Shown, decrypt_object, decrypt_sources},
+    remote::RemoteBases,
     substitute::{SubstituteError, expand},
     variables::Substitution,
 };
@@ -34,6 +36,8 @@ pub(crate) struct Input {
     pub(crate) strict: bool,
     /// What is decrypted with; `None` when nothing is.
     pub(crate) keys: Option<Keys>,
+    /// Loads remote bases; `None` when they are refused.
+    pub(crate) remote: Option<Arc<RemoteBases>>,
 }
 
 /// What was built.
@@ -114,7 +118,9 @@ pub(crate) fn build(input: &Input) -> Result<Built, BuildError> {
             tree.insert(path, bytes.to_vec());
         }
     }
-    let built = flux::build(&tree, &input.directory, &overrides(&input.spec), &Options::default())?;
+    let remote = input.remote.clone().map(|remote| remote as Arc<dyn Remote>);
+    let options = Options { remote, ..Options::default() };
+    let built = flux::build(&tree, &input.directory, &overrides(&input.spec), &options)?;
     let mut objects = built.into_objects();
     for object in &mut objects {
         if let Some(keys) = &input.keys {

@@ -25,6 +25,8 @@ pub struct Config {
     pub custom_apply_stage_kinds: String,
     /// Whether sources in other namespaces are refused.
     pub no_cross_namespace_refs: bool,
+    /// Whether remote bases of kustomizations are refused.
+    pub no_remote_bases: bool,
     /// Whether kubeconfigs may skip the verification of the server's certificate.
     pub insecure_kubeconfig_tls: bool,
     /// Whether a variable without value and default is an error.
@@ -71,6 +73,7 @@ impl Default for Config {
             override_managers: Vec::new(),
             custom_apply_stage_kinds: String::new(),
             no_cross_namespace_refs: false,
+            no_remote_bases: false,
             insecure_kubeconfig_tls: false,
             strict_substitutions: true,
             additive_cel_dependency_check: false,

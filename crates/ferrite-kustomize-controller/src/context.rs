@@ -34,6 +34,7 @@ pub(crate) struct Context {
 pub(crate) struct Settings {
     pub(crate) requeue_dependency: Duration,
     pub(crate) no_cross_namespace_refs: bool,
+    pub(crate) no_remote_bases: bool,
     pub(crate) external_artifact: bool,
     pub(crate) strict_substitutions: bool,
     pub(crate) additive_cel_dependency_check: bool,
@@ -96,6 +97,7 @@ impl Context {
             settings: Settings {
                 requeue_dependency: config.requeue_dependency,
                 no_cross_namespace_refs: config.no_cross_namespace_refs,
+                no_remote_bases: config.no_remote_bases,
                 external_artifact: config.external_artifact,
                 strict_substitutions: config.strict_substitutions,
                 additive_cel_dependency_check: config.additive_cel_dependency_check,

@@ -35,6 +35,7 @@ mod fights;
 mod index;
 mod kustomization;
 pub mod preview;
+mod remote;
 mod substitute;
 mod variables;
 

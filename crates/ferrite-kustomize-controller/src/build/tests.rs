@@ -19,6 +19,7 @@ fn build_with(files: &[(&str, &str)], spec: &Value, variables: &[(&str, &str)]) 
         substitution: Substitution { active: !std::collections::BTreeMap::is_empty(&variables), variables },
         strict: true,
         keys: None,
+        remote: None,
     })
 }
 

@@ -24,6 +24,7 @@ use crate::{
     decrypt,
     error::{Attempt, Error, Failure, SourceName, Unmet},
     index::{dependencies_of, source_of},
+    remote::RemoteBases,
     variables,
 };
 
@@ -113,6 +114,7 @@ async fn built(
         artifact.revision
     ));
     let strict = context.settings.strict_substitutions;
+    let remote = (!context.settings.no_remote_bases).then(|| Arc::new(RemoteBases::default()));
     let input = build::Input {
         tree,
         directory,
@@ -121,10 +123,16 @@ async fn built(
         substitution,
         strict,
         keys,
+        remote: remote.clone(),
     };
     let built = tokio::task::spawn_blocking(move || build::build(&input)).await;
     let built = Arc::new(built.map_err(|panic| Interrupted::Panicked(panic.to_string()))??);
-    context.builds.keep(&owner, key, &built);
+    if remote.is_some_and(|remote| remote.used()) {
+        // What is remote may be another one next time, whatever the artifact says.
+        context.builds.forget(&owner);
+    } else {
+        context.builds.keep(&owner, key, &built);
+    }
     Ok(built)
 }
 
