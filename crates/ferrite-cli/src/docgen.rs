@@ -135,6 +135,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_reference_is_current() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli");
+        for (name, text) in pages() {
+            let committed = fs_err::read_to_string(format!("{directory}/{name}")).unwrap_or_default();
+            assert!(
+                committed == text,
+                "docs/cli/{name} is stale; run: cargo run -p ferrite-cli -- docgen docs/cli"
+            );
+        }
+    }
+
+    #[test]
     fn flags_do_not_contradict_each_other() {
         Args::command().debug_assert();
     }

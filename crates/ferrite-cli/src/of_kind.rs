@@ -49,18 +49,20 @@ fn words<V: Verb>(words: Family) -> Family {
 
 fn leaf<V: Verb>(kind: &Kind) -> Command {
     let (shown, other) = words::<V>(kind.words);
-    let mut command = Command::new(shown).about(format!("{} {} objects", V::DOES, kind.kind));
+    // What it does is said last: the options bring a sentence of their own.
+    let about = format!("{} {} objects", V::DOES, kind.kind);
+    let mut command = V::augment_args(Command::new(shown)).about(about).long_about(None);
     if other != shown {
         command = command.alias(other);
     }
     if let Some(short) = kind.short {
         command = command.visible_alias(short);
     }
-    V::augment_args(command)
+    command
 }
 
 fn all<V: Verb>(of: &str) -> Command {
-    V::augment_args(Command::new("all").about(format!("{} all {of}", V::DOES)))
+    V::augment_args(Command::new("all")).about(format!("{} all {of}", V::DOES)).long_about(None)
 }
 
 impl<V: Verb> Subcommand for OfKind<V> {

@@ -82,6 +82,7 @@ fn a_person_drives_a_cluster() {
     drives(at);
     compares(at);
     creates_and_asks_why(at);
+    bootstraps(at);
 }
 
 fn reads(at: &Path) {
@@ -178,6 +179,42 @@ fn creates_and_asks_why(at: &Path) {
     assert_eq!(run(at, 0, "debug ks apps --show-vars").stdout, "");
 }
 
+/// A cluster that manages itself from a repository it did not have before.
+fn bootstraps(at: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let repository = ferrite_git::Repository::init(at.join("fleet.git")).unwrap();
+    let served = ferrite_git::serve::Repositories::default();
+    served.add_writable("fleet", &repository);
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}/fleet", listener.local_addr().unwrap());
+    let _serving = runtime.spawn(served.serve(listener));
+    let bootstrap = format!("bootstrap git --url={url} --path=clusters/dev --timeout=100s");
+
+    let told = run(at, 0, &bootstrap).stderr;
+    assert!(
+        told.contains("✔ pushed sync manifests to") && told.ends_with("✔ all components are healthy\n"),
+        "{told}"
+    );
+    let tip = repository.tip("main").unwrap().expect("the branch was made");
+    let table = run(at, 0, "get ks flux-system -o json").stdout;
+    assert!(table.contains(&format!("main@sha1:{tip}")), "{table}");
+
+    // Nothing has changed since.
+    let told = run(at, 0, &bootstrap).stderr;
+    assert!(told.contains("✔ component manifests are up to date\n"), "{told}");
+    assert_eq!(repository.tip("main").unwrap(), Some(tip));
+    assert!(run(at, 1, "install").stderr.contains("use 'ferrite bootstrap' to upgrade"));
+    let other = run(at, 1, &bootstrap.replace("clusters/dev", "clusters/prod")).stderr;
+    assert!(other.contains("would overwrite path (\"./clusters/dev\")"), "{other}");
+    let versions = run(at, 0, "version").stdout;
+    assert!(versions.contains("source-controller: v"), "{versions}");
+    let checked = run(at, 0, "check").stderr;
+    assert!(
+        checked.contains("✔ bootstrapped: true\n") && checked.ends_with("✔ all checks passed\n"),
+        "{checked}"
+    );
+}
+
 #[test]
 fn some_commands_need_no_cluster() {
     let place = tempfile::tempdir().unwrap();
@@ -185,7 +222,7 @@ fn some_commands_need_no_cluster() {
     let manifests = run(at, 0, "install --export --components=source-controller,kustomize-controller").stdout;
     assert!(manifests.contains("# Components: source-controller,kustomize-controller\n"));
     assert!(manifests.contains("image: ferrite/source-controller:v"), "images have tags");
-    assert!(!manifests.contains("name: helm-controller\n"));
+    assert!(!manifests.contains("image: ferrite/helm-controller"), "only what was asked for");
     assert!(run(at, 0, "version --client").stdout.starts_with("ferrite: v"));
     assert!(run(at, 0, "completion bash").stdout.contains("_ferrite"));
     run(at, 2, "install --components");

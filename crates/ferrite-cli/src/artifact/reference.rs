@@ -28,7 +28,7 @@ impl Reference {
             rest.split_once('/').with_context(|| format!("URL {url:?} names no repository"))?;
         let (path, tag) = path.rsplit_once(':').map_or((path, None), |(path, tag)| (path, Some(tag)));
         let good = |part: &str| {
-            !part.is_empty()
+            !matches!(part, "" | "." | "..")
                 && part
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
