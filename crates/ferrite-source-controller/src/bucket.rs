@@ -9,6 +9,7 @@
 
 mod act;
 mod error;
+mod identity;
 mod index;
 mod login;
 mod observe;

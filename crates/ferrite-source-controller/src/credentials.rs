@@ -115,6 +115,15 @@ pub(crate) fn proxy(access: &mut Access, secret: &Secret) -> Result<(), Credenti
     Ok(())
 }
 
+/// The proxy of `access`, for asking a cloud provider.
+pub(crate) fn cloud_proxy(access: &Access) -> Option<ferrite_cloud::Proxy> {
+    access.proxy.as_ref().map(|(address, username, password)| ferrite_cloud::Proxy {
+        address: address.clone(),
+        username: username.clone(),
+        password: password.as_ref().map(|password| password.expose_secret().clone().into()),
+    })
+}
+
 /// Whether a Secret holds a GitHub App's keys.
 pub(crate) fn is_github_app(secret: &Secret) -> bool {
     Keys::of(secret).bytes("githubAppID").is_some()

@@ -10,8 +10,6 @@
 //!
 //! Watched: GitRepositories. Secrets and included repositories are read when needed; their changes are found at the
 //! interval, as in Flux (`internal/controller/gitrepository_controller.go`).
-//!
-//! Cloud providers are not supported yet: they stall the object with a message that names the field.
 
 mod act;
 mod archive;

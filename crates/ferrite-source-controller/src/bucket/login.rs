@@ -2,17 +2,26 @@
 //!
 //! Keys and messages are those of Flux (`internal/bucket/{minio,gcp,azure}`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ferrite_api::source::{Bucket, BucketSts, CloudProvider, StsProvider};
 use ferrite_bucket::{AccessKeys, Azure, AzureLogin, Gcs, LdapIdentity, S3, Secret as Hidden};
-use ferrite_runtime::ObjectKey;
+use ferrite_cloud::{Caller, Cloud, Identity, Kind, Proxy, Redacted, Scope as CloudScope};
+use ferrite_runtime::{ObjectKey, workload_identity::WorkloadIdentityError};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::ResourceExt as _;
 use reqwest::{Client, Url, redirect::Policy};
 
-use super::Error;
+use super::{
+    Error,
+    identity::{CloudKeys, CloudTokens},
+};
 use crate::{context::Context, credentials, download::Access};
+
+/// To read objects of Google Cloud Storage.
+const GOOGLE_SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
+/// To use Azure's storage.
+const AZURE_SCOPE: &str = "https://storage.azure.com/.default";
 
 /// The Secrets that a spec names.
 struct Secrets {
@@ -22,9 +31,7 @@ struct Secrets {
 
 pub(super) async fn connect(context: &Context, bucket: &Bucket) -> Result<ferrite_bucket::Bucket, Error> {
     let spec = &bucket.spec;
-    if spec.provider != CloudProvider::Generic && spec.service_account_name.is_some() {
-        return Err(Error::GateOff);
-    }
+    let identity = identity(context, bucket).await?;
     let sts = spec.sts.as_ref();
     let secrets = Secrets {
         own: secret(context, bucket, "secret", spec.secret_ref.as_ref().map(|r| &r.name)).await?,
@@ -51,11 +58,55 @@ pub(super) async fn connect(context: &Context, bucket: &Bucket) -> Result<ferrit
         certificates(context, bucket, &mut sts_access, "STS TLS config", name).await?;
     }
     let client = client(&access, timeout)?;
+    let cloud = AsWhom { cloud: context.identity.cloud().clone(), identity, proxy: proxy_of(&access) };
     match spec.provider {
-        CloudProvider::Generic | CloudProvider::Aws => s3(bucket, client, &sts_access, &secrets),
-        CloudProvider::Gcp => gcs(context, bucket, client, &secrets),
-        CloudProvider::Azure => azure(bucket, client, &secrets),
+        CloudProvider::Generic | CloudProvider::Aws => s3(bucket, client, &sts_access, &secrets, &cloud),
+        CloudProvider::Gcp => gcs(context, bucket, client, &secrets, &cloud),
+        CloudProvider::Azure => azure(bucket, client, &secrets, &cloud),
     }
+}
+
+/// Who asks a cloud for keys and tokens when the Secret holds none.
+struct AsWhom {
+    cloud: Cloud,
+    identity: Identity,
+    proxy: Option<Proxy>,
+}
+
+impl AsWhom {
+    fn caller(&self, identity: Identity) -> Caller {
+        Caller { identity, proxy: self.proxy.clone() }
+    }
+
+    fn tokens(&self, kind: Kind, identity: Identity, oauth: &str) -> CloudTokens {
+        CloudTokens {
+            cloud: self.cloud.clone(),
+            kind,
+            caller: self.caller(identity),
+            scope: CloudScope::oauth(oauth),
+        }
+    }
+}
+
+/// The ServiceAccount of the spec, or the controller.
+async fn identity(context: &Context, bucket: &Bucket) -> Result<Identity, Error> {
+    let spec = &bucket.spec;
+    if spec.provider == CloudProvider::Generic || spec.secret_ref.is_some() {
+        return Ok(Identity::Controller);
+    }
+    let account = spec.service_account_name.as_deref();
+    let namespace = bucket.namespace().unwrap_or_default();
+    let found = context.identity.identity(&namespace, account, "spec.serviceAccountName").await;
+    found.map_err(|error| match error {
+        WorkloadIdentityError::Disabled { .. } => Error::GateOff,
+        other => Error::Login(ferrite_runtime::chain(&other)),
+    })
+}
+
+fn proxy_of(access: &Access) -> Option<Proxy> {
+    let (address, username, password) = access.proxy.clone()?;
+    let password = password.map(|password| Redacted::new(password.expose_secret().clone()));
+    Some(Proxy { address, username, password })
 }
 
 /// No redirects: signatures are for one host, and session tokens are no header that a redirect would drop.
@@ -107,6 +158,7 @@ fn s3(
     client: Client,
     sts_access: &Access,
     secrets: &Secrets,
+    cloud: &AsWhom,
 ) -> Result<ferrite_bucket::Bucket, Error> {
     let spec = &bucket.spec;
     let mut s3 = S3::new(client, &spec.endpoint, spec.insecure, &spec.bucket_name)
@@ -127,7 +179,13 @@ fn s3(
         (Some(Some(keys)), ..) => s3.with_keys(keys),
         // Keys of which one is empty are none, as in Flux.
         (Some(None), ..) => s3,
-        (None, CloudProvider::Aws, _) => return Err(no_identity("aws")),
+        (None, CloudProvider::Aws, endpoint) => {
+            let region = spec.region.clone().filter(|region| !region.is_empty());
+            let sts_endpoint = endpoint.map(|endpoint| endpoint.to_string());
+            let scope = CloudScope { region, sts_endpoint, oauth: None };
+            let caller = cloud.caller(cloud.identity.clone());
+            s3.with_keys(CloudKeys { cloud: cloud.cloud.clone(), caller, scope })
+        }
         (None, _, Some(endpoint)) => {
             let (username, password) = user.unwrap_or_default();
             let timeout = bucket.timeout().to_std();
@@ -187,19 +245,21 @@ fn gcs(
     bucket: &Bucket,
     client: Client,
     secrets: &Secrets,
+    cloud: &AsWhom,
 ) -> Result<ferrite_bucket::Bucket, Error> {
     // As with Google's own clients, the endpoint of the spec is not asked: whoever may write it could otherwise have
     // tokens of this controller sent to himself.
     let emulator = context.storage_emulator.as_deref();
     let gcs = Gcs::new(client, emulator, &bucket.spec.bucket_name)
         .map_err(|error| Error::Client(Box::new(error)))?;
-    if let Some(secret) = &secrets.own {
-        service_account_key(secret)?;
-    }
-    match emulator {
-        Some(_) => Ok(ferrite_bucket::Bucket::Gcs(gcs)),
-        None => Err(no_identity("gcp")),
-    }
+    let identity = match &secrets.own {
+        Some(secret) => Identity::GoogleCredentials(Redacted::new(service_account_key(secret)?.into_bytes())),
+        None => cloud.identity.clone(),
+    };
+    Ok(ferrite_bucket::Bucket::Gcs(match emulator {
+        Some(_) => gcs,
+        None => gcs.with_tokens(cloud.tokens(Kind::Gcp, identity, GOOGLE_SCOPE)),
+    }))
 }
 
 fn service_account_key(secret: &Secret) -> Result<String, Error> {
@@ -216,38 +276,61 @@ fn service_account_key(secret: &Secret) -> Result<String, Error> {
     Ok(key)
 }
 
-fn azure(bucket: &Bucket, client: Client, secrets: &Secrets) -> Result<ferrite_bucket::Bucket, Error> {
-    let login = match &secrets.own {
-        Some(secret) => azure_login(secret)?,
-        None => AzureLogin::Anonymous,
-    };
+fn azure(
+    bucket: &Bucket,
+    client: Client,
+    secrets: &Secrets,
+    cloud: &AsWhom,
+) -> Result<ferrite_bucket::Bucket, Error> {
     let spec = &bucket.spec;
+    let login = match &secrets.own {
+        Some(secret) => azure_login(secret, cloud)?,
+        // Tokens go over TLS only; an emulator has none.
+        None if spec.endpoint.starts_with("http://") => AzureLogin::Anonymous,
+        None => bearer(cloud, cloud.identity.clone()),
+    };
     let azure = Azure::new(client, &spec.endpoint, &spec.bucket_name, login)
         .map_err(|error| Error::Client(Box::new(error)))?;
     Ok(ferrite_bucket::Bucket::Azure(azure))
 }
 
-fn azure_login(secret: &Secret) -> Result<AzureLogin, Error> {
+fn bearer(cloud: &AsWhom, identity: Identity) -> AzureLogin {
+    AzureLogin::Bearer(Arc::new(cloud.tokens(Kind::Azure, identity, AZURE_SCOPE)))
+}
+
+/// The first login that the Secret has the keys of, in Flux's order.
+fn azure_login(secret: &Secret, cloud: &AsWhom) -> Result<AzureLogin, Error> {
     let name = secret.name_any();
     let get = |key| text(secret, key);
-    let client = get("clientId")?;
-    if let Some(key) = get("accountKey")?.filter(|_| client.is_none()) {
+    let set = |key| Ok::<_, Error>(get(key)?.filter(|text| !text.is_empty()));
+    let authority = set("authorityHost")?;
+    if let Some(client) = get("clientId")? {
+        let identity = match (get("tenantId")?, set("clientSecret")?, set("clientCertificate")?) {
+            (Some(tenant), Some(secret), _) => {
+                Identity::AzureClientSecret { tenant, client, secret: Redacted::new(secret), authority }
+            }
+            (Some(tenant), None, Some(pem)) => {
+                let send_chain = get("clientCertificateSendChain")?;
+                let send_chain =
+                    send_chain.is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
+                let pem = Redacted::new(pem.into_bytes());
+                Identity::AzureClientCertificate { tenant, client, pem, send_chain, authority }
+            }
+            _ => Identity::AzureManaged { client },
+        };
+        return Ok(bearer(cloud, identity));
+    }
+    if let Some(key) = get("accountKey")? {
         return Ok(AzureLogin::SharedKey(Hidden::new(key)));
     }
-    if let Some(signature) = get("sasKey")?.filter(|_| client.is_none()) {
+    if let Some(signature) = get("sasKey")? {
         return Ok(AzureLogin::SharedAccess(Hidden::new(signature)));
     }
-    if client.is_some() || get("authorityHost")?.is_some() {
-        return Err(no_identity("azure"));
+    if authority.is_some() {
+        return Ok(bearer(cloud, cloud.identity.clone()));
     }
     Err(Error::SecretData(format!(
         "invalid '{name}' secret data: requires a 'clientId' or 'accountKey' field, a combination of 'tenantId', \
          'clientId' and 'clientSecret', or 'tenantId', 'clientId' and 'clientCertificate'"
     )))
-}
-
-fn no_identity(provider: &str) -> Error {
-    Error::Login(format!(
-        "this controller has no identity for the provider '{provider}' yet; name static keys in spec.secretRef"
-    ))
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{ConditionType, Reason};
 use ferrite_artifact::{ArchiveError, IgnoreError, StoreError};
-use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey};
+use ferrite_runtime::{Class, Classify, Interrupted, ObjectKey, workload_identity::WorkloadIdentityError};
 
 use crate::{credentials::CredentialsError, outcome::SourceError};
 
@@ -46,6 +46,12 @@ pub enum Error {
     /// No token of a GitHub App could be had.
     #[error("failed to configure authentication options: {0}")]
     GithubApp(String),
+    /// The gate is off, or the ServiceAccount cannot be had.
+    #[error(transparent)]
+    Identity(WorkloadIdentityError),
+    /// The provider gives no login.
+    #[error("failed to configure authentication options")]
+    Login(#[source] ferrite_cloud::Error),
     /// A Secret of a GitHub App, and a provider that does not use it.
     #[error("secretRef '{secret}' has github app data but provider is not set to github")]
     GithubAppWithoutProvider {
@@ -85,16 +91,6 @@ pub enum Error {
         commit: String,
         /// What is wrong.
         problem: String,
-    },
-    /// Something the spec asks for is not supported.
-    #[error("{field} is not supported by this controller yet: {help}")]
-    Unsupported {
-        /// The field.
-        field: &'static str,
-        /// What to do instead.
-        help: &'static str,
-        /// The reason shown.
-        reason: Reason,
     },
     /// An included repository does not exist or cannot be read.
     #[error("could not get resource for include '{include}': {problem}")]
@@ -167,9 +163,10 @@ impl SourceError for Error {
             | Self::GithubAppWithoutData
             | Self::GithubApp(_)
             | Self::GithubAppWithoutProvider { .. }
+            | Self::Identity(_)
+            | Self::Login(_)
             | Self::Checkout(_)
-            | Self::Empty
-            | Self::Unsupported { .. } => ConditionType::FetchFailed,
+            | Self::Empty => ConditionType::FetchFailed,
             Self::PublicKeys(_)
             | Self::TagNotReferenced
             | Self::UnsignedTag { .. }
@@ -211,8 +208,8 @@ impl Classify for Error {
     fn class(&self) -> Class {
         match self {
             Self::Url(_)
-            | Self::Unsupported { .. }
             | Self::TagNotReferenced
+            | Self::Identity(WorkloadIdentityError::Disabled { .. })
             | Self::GithubAppWithoutSecret => Class::Stalled,
             Self::IncludeNotFound { retry, .. } | Self::IncludeWithoutArtifact { retry, .. } => {
                 Class::Wait(*retry)
@@ -226,6 +223,8 @@ impl Classify for Error {
             | Self::GithubAppWithoutData
             | Self::GithubApp(_)
             | Self::GithubAppWithoutProvider { .. }
+            | Self::Identity(_)
+            | Self::Login(_)
             | Self::Checkout(_)
             | Self::Empty
             | Self::PublicKeys(_)
@@ -250,7 +249,10 @@ impl Classify for Error {
             | Self::Proxy(_)
             | Self::EncryptedIdentity { .. }
             | Self::GithubApp(_)
+            | Self::Login(_)
             | Self::Authentication(_) => Reason::AuthenticationFailed,
+            Self::Identity(WorkloadIdentityError::Disabled { .. }) => Reason::FeatureGateDisabled,
+            Self::Identity(_) => Reason::AuthenticationFailed,
             Self::GithubAppWithoutSecret
             | Self::GithubAppWithoutData
             | Self::GithubAppWithoutProvider { .. } => Reason::InvalidProviderConfiguration,
@@ -261,7 +263,6 @@ impl Classify for Error {
             Self::UnsignedTag { .. } => Reason::InvalidGitObject,
             Self::TagSignature { .. } => Reason::InvalidTagSignature,
             Self::CommitSignature { .. } => Reason::InvalidCommitSignature,
-            Self::Unsupported { reason, .. } => *reason,
             Self::IncludeNotFound { .. } => Reason::NotFound,
             Self::IncludeWithoutArtifact { .. } => Reason::NoArtifact,
             Self::IncludePath { .. } => Reason::IllegalPath,

@@ -3,18 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use ferrite_api::{
-    Artifact, Reason,
+    Artifact,
     source::{GitProvider, GitRepository, GitRepositoryInclude, GitRepositorySpec},
 };
 use ferrite_artifact::Health;
-use ferrite_git::{Auth, Client, Head, Reference, Remote};
+use ferrite_cloud::{Caller, GitLogin, Kind};
+use ferrite_git::{Auth, Client, Head, Redacted, Reference, Remote};
 use ferrite_runtime::{ObjectKey, Progress};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 
 use super::{Error, github_app};
 use crate::{
     context::{Context, RemoteKey, api_message, reference_key},
-    credentials, outcome, storage,
+    credentials,
+    download::Access,
+    outcome, storage,
 };
 
 /// Everything that decides what is to be done.
@@ -68,7 +72,6 @@ async fn source(
     step: &Progress,
 ) -> Result<(Client, Head), Error> {
     let spec = &repository.spec;
-    supported(spec)?;
     let (key, remote) = remote(context, repository).await?;
     let client = context.git_client(&key, remote)?;
     let reference = reference(spec);
@@ -88,20 +91,6 @@ fn max_age(repository: &GitRepository) -> Duration {
         return Duration::ZERO;
     }
     repository.spec.interval.to_std() / 2
-}
-
-/// What this controller cannot do is told, never left out.
-fn supported(spec: &GitRepositorySpec) -> Result<(), Error> {
-    let refuse = |field, help, reason| Err(Error::Unsupported { field, help, reason });
-    let provider = Reason::InvalidProviderConfiguration;
-    match spec.provider.unwrap_or_default() {
-        GitProvider::Generic | GitProvider::GitHub => {}
-        GitProvider::Aws => return refuse("provider 'aws'", "use secretRef with Git credentials", provider),
-        GitProvider::Azure => {
-            return refuse("provider 'azure'", "use secretRef with a personal access token", provider);
-        }
-    }
-    Ok(())
 }
 
 /// The remote with everything its Secrets give it.
@@ -144,13 +133,49 @@ async fn remote(context: &Context, repository: &GitRepository) -> Result<(Remote
         (_, Some(secret)) if credentials::is_github_app(secret) => {
             return Err(Error::GithubAppWithoutProvider { secret: ObjectKey::of(secret) });
         }
-        (_, _) => {}
+        (GitProvider::Aws, _) => log_in(context, repository, &mut remote, Kind::Aws, proxy.as_ref()).await?,
+        (GitProvider::Azure, _) => {
+            log_in(context, repository, &mut remote, Kind::Azure, proxy.as_ref()).await?
+        }
+        (GitProvider::Generic, _) => {}
     }
     if let Some(secret) = &proxy {
         let given = credentials::through_proxy(&mut remote, secret);
         given.map_err(|error| Error::Proxy(error.to_string()))?;
     }
     Ok((credentials::remote_key(&remote), remote))
+}
+
+/// Logs in to CodeCommit or Azure DevOps by the provider's identity, whatever the Secret says besides.
+async fn log_in(
+    context: &Context,
+    repository: &GitRepository,
+    remote: &mut Remote,
+    kind: Kind,
+    proxy: Option<&Secret>,
+) -> Result<(), Error> {
+    let namespace = repository.namespace().unwrap_or_default();
+    let account = repository.spec.service_account_name.as_deref();
+    let identity = context.identity.identity(&namespace, account, "spec.serviceAccountName").await;
+    let mut caller = Caller::from(identity.map_err(Error::Identity)?);
+    if let Some(secret) = proxy {
+        let mut access = Access::anonymous(repository.spec.timeout().to_std());
+        credentials::proxy(&mut access, secret).map_err(|error| Error::Proxy(error.to_string()))?;
+        caller.proxy = credentials::cloud_proxy(&access);
+    }
+    let login = match reqwest::Url::parse(&repository.spec.url) {
+        Ok(url) => context.identity.cloud().git(kind, &caller, &url).await,
+        // What is no URL is an address of SSH, which has no such login.
+        Err(_) => return Ok(()),
+    };
+    let secret = |text: &ferrite_cloud::Redacted<String>| Redacted::new(text.expose_secret().clone());
+    remote.auth = match login.map_err(Error::Login)? {
+        GitLogin::Bearer(token) => Auth::Bearer(secret(&token.token)),
+        GitLogin::Basic { username, password, .. } => {
+            Auth::Basic { username: username.expose_secret().clone(), password: secret(&password) }
+        }
+    };
+    Ok(())
 }
 
 fn reference(spec: &GitRepositorySpec) -> Reference {

@@ -1,7 +1,7 @@
 //! A repository with everything that decides what it answers.
 
 use ferrite_artifact::{Algorithm, Hasher};
-use ferrite_cloud::{Caller, Identity, Kind, Proxy};
+use ferrite_cloud::{Caller, Identity, Kind};
 use ferrite_runtime::Redacted;
 
 use super::{Keychain, OciError, Registry, Repository};
@@ -33,11 +33,7 @@ impl Remote {
         kind: Kind,
         identity: Identity,
     ) -> Result<(), ferrite_cloud::Error> {
-        let proxy = self.access.proxy.as_ref().map(|(address, username, password)| Proxy {
-            address: address.clone(),
-            username: username.clone(),
-            password: password.as_ref().map(|password| password.expose_secret().clone().into()),
-        });
+        let proxy = crate::credentials::cloud_proxy(&self.access);
         let caller = Caller { identity, proxy };
         let place = format!("{}/{}", self.repository.host, self.repository.path);
         let login = context.identity.cloud().registry(kind, &caller, &place).await?;

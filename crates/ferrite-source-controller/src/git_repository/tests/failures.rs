@@ -83,8 +83,11 @@ async fn what_only_an_edit_can_help_stalls() {
             "InvalidProviderConfiguration",
             "secretRef with github app data must be specified when provider is set to github",
         ),
-        (json!({"provider": "azure"}), "InvalidProviderConfiguration", "provider 'azure' is not supported"),
-        (json!({"provider": "aws"}), "InvalidProviderConfiguration", "provider 'aws' is not supported"),
+        (
+            json!({"provider": "azure", "serviceAccountName": "git"}),
+            "FeatureGateDisabled",
+            "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity",
+        ),
     ] {
         let after = world.reconcile(&world.repository("app", &spec)).await;
         failed(&after, "FetchFailed", reason, message);
