@@ -13,7 +13,8 @@
 //! use ferrite_verify::{PublicKey, cosign::{Trust, check_simple_signing}};
 //!
 //! let key = PublicKey::from_pem(b"-----BEGIN PUBLIC KEY-----
-//! MFkwEwYHKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+//! MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZqPOT9Wqxq2e9yrvQPGekZUMvIfD
+//! B9qmA8LSKJCwYcRocFgisAKKFGLK2mZXKP0+OpDIOgANM9C0PzYUHzpw5A==
 //! -----END PUBLIC KEY-----")?;
 //! let nobody = check_simple_signing(b"{}", &Default::default(), "sha256:00", Trust::Key(&key));
 //! assert!(nobody.is_err());
