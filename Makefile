@@ -5,7 +5,7 @@ NAME ?= .*
 .DEFAULT_GOAL := help
 OVERLAYS = default minimal lockdown sharded openshift monitoring
 
-.PHONY: manifests help build run test test-unit test-golden test-e2e test-cluster bless bench check fmt fmt-check lint tidy gen gen-check deny doc verify install
+.PHONY: manifests images help build run test test-unit test-golden test-e2e test-cluster bless bench check fmt fmt-check lint tidy gen gen-check deny doc verify install
 
 help: ## print this help
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -60,6 +60,12 @@ manifests: ## write each composition of config/ as one file, into target/manifes
 	@for overlay in $(OVERLAYS); do \
 	  $(CARGO) run --release --quiet --package ferrite-cli --bin ferrite -- kustomize build config/$$overlay -o target/manifests/$$overlay.yaml \
 	  && echo target/manifests/$$overlay.yaml || exit 1; done
+
+TARGET ?= x86_64-unknown-linux-gnu
+images: ## OCI image archives of every program and a list of what is in them, into target/images; no container engine
+	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
+	  $(CARGO) build --release --target $(TARGET) --workspace --bins --exclude xtask
+	$(CARGO) xtask images --programs "$${CARGO_TARGET_DIR:-target}/$(TARGET)/release"
 
 gen: ## write generated files (crds/, docs)
 	$(CARGO) xtask gen

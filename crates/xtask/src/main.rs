@@ -1,10 +1,12 @@
-//! Repository tasks: `cargo xtask tidy` checks the house rules, `cargo xtask gen` writes generated files.
+//! Repository tasks: `cargo xtask tidy` checks the house rules, `cargo xtask gen` writes generated files,
+//! `cargo xtask images` makes container images.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 mod generate;
+mod images;
 mod tidy;
 
 #[derive(Parser)]
@@ -24,6 +26,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Make OCI image archives of the programs, without a container engine.
+    Images(images::Options),
     /// Print what the CustomResourceDefinitions below a folder say, for tests/corpus/crds.
     Facts {
         /// The folder.
@@ -38,6 +42,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Tidy => tidy::run(),
         Task::Gen { check } => generate::run(check),
+        Task::Images(options) => images::run(&PathBuf::from("."), &options),
         Task::Facts { folder, former } => generate::facts(&folder, former),
     }
 }
