@@ -115,6 +115,24 @@ impl Env {
         api.patch(&object.name_any(), &PatchParams::apply("e2e").force(), &Patch::Apply(&object)).await
     }
 
+    /// What the API server would say to `object` in the test's namespace, unknown fields and warnings included.
+    ///
+    /// # Errors
+    ///
+    /// Its refusal.
+    pub async fn would_apply(&self, mut object: Value) -> kube::Result<()> {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("namespace");
+        }
+        let object: DynamicObject =
+            serde_json::from_value(object).expect("an object with apiVersion and kind");
+        let types = object.types.clone().unwrap_or_default();
+        let api = self.api(&format!("{}.{}", types.kind, types.api_version), None).await;
+        let mut params = PatchParams::apply("e2e").force().dry_run();
+        params.field_validation = Some(kube::api::ValidationDirective::Strict);
+        api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.map(|_| ())
+    }
+
     /// The object `Kind/name` as it is now.
     ///
     /// # Panics

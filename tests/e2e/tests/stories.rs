@@ -8,6 +8,8 @@ mod bad_input;
 mod bucket;
 #[path = "stories/dependencies.rs"]
 mod dependencies;
+#[path = "stories/documents.rs"]
+mod documents;
 #[path = "stories/drift.rs"]
 mod drift;
 #[path = "stories/helm.rs"]
