@@ -32,7 +32,12 @@ pub(crate) fn report(
     let mut events = Vec::new();
     let requeue = match failure {
         Some(error) => failed(object, error, &mut status, &mut conditions, &mut events),
-        None => ended(object, done, &mut status, &mut conditions),
+        None => {
+            if !matches!(done.outcome, Outcome::Charts(_)) {
+                forget_prerequisites(&mut conditions);
+            }
+            ended(object, done, &mut status, &mut conditions)
+        }
     };
     // A request that came too early, while something was missing, still waits to be handled.
     if status.last_attempted_generation == object.metadata.generation && done.status.is_some() {
@@ -41,6 +46,33 @@ pub(crate) fn report(
     }
     status.conditions = conditions.into_vec();
     Report { status, events, requeue }
+}
+
+/// `Ready` stops naming a prerequisite that is there again: what the release itself came to is told instead.
+fn forget_prerequisites(conditions: &mut Conditions) {
+    const PREREQUISITES: [Reason; 7] = [
+        Reason::DependencyNotReady,
+        Reason::AccessDenied,
+        Reason::ArtifactFailed,
+        Reason::SourceNotReady,
+        Reason::ValuesError,
+        Reason::RestClientError,
+        Reason::FactoryError,
+    ];
+    let ready = conditions.get(ConditionType::Ready).filter(|ready| ready.status == "False");
+    if !ready.is_some_and(|ready| PREREQUISITES.iter().any(|reason| reason.as_str() == ready.reason)) {
+        return;
+    }
+    let failed = [ConditionType::Remediated, ConditionType::TestSuccess, ConditionType::Released];
+    let failed = failed.into_iter().find_map(|kind| {
+        conditions.get(kind).filter(|c| c.status == "False" || kind == ConditionType::Remediated).cloned()
+    });
+    match failed {
+        Some(failed) => conditions.set_false(ConditionType::Ready, failed.reason, failed.message),
+        None => {
+            conditions.set_unknown(ConditionType::Ready, Reason::Progressing, "reconciliation in progress")
+        }
+    }
 }
 
 fn ended(
@@ -127,5 +159,32 @@ fn failed(
         }
         Class::Wait(again) => Requeue::Wait(again),
         Class::Retry => Requeue::Backoff,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_stops_naming_a_source_that_is_there_again() {
+        let shown = |conditions: &Conditions| {
+            let ready = conditions.get(ConditionType::Ready).cloned().unwrap();
+            (ready.status, ready.reason, ready.message)
+        };
+        let text = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        let mut conditions = Conditions::new(Vec::new(), 1, Timestamp::UNIX_EPOCH);
+        conditions.set_false(ConditionType::Ready, Reason::SourceNotReady, "no artifact");
+        forget_prerequisites(&mut conditions);
+        assert_eq!(shown(&conditions), text("Unknown", "Progressing", "reconciliation in progress"));
+
+        conditions.set_false(ConditionType::Released, Reason::UpgradeFailed, "it broke");
+        conditions.set_false(ConditionType::Ready, Reason::ValuesError, "no values");
+        forget_prerequisites(&mut conditions);
+        assert_eq!(shown(&conditions), text("False", "UpgradeFailed", "it broke"));
+
+        conditions.set_false(ConditionType::Ready, Reason::TestFailed, "a test");
+        forget_prerequisites(&mut conditions);
+        assert_eq!(shown(&conditions), text("False", "TestFailed", "a test"));
     }
 }
