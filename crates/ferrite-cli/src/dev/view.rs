@@ -35,9 +35,20 @@ impl Row {
         match self.ready.as_ref().map(|c| c.status.as_str()) {
             _ if self.suspended => "‖",
             Some("True") => "✔",
-            Some("False") => "✗",
+            Some("False") if !self.waits() => "✗",
             _ => "◎",
         }
+    }
+
+    /// Whether nothing is wrong with the object itself: what it needs is not there yet.
+    fn waits(&self) -> bool {
+        self.ready.as_ref().is_some_and(|ready| match ready.reason.as_str() {
+            "DependencyNotReady" | "NoSourceArtifact" => true,
+            "ArtifactFailed" | "SourceNotReady" => ["artifact not found", "does not have an artifact"]
+                .iter()
+                .any(|text| ready.message.contains(text)),
+            _ => false,
+        })
     }
 
     fn colour(&self) -> &'static str {
@@ -200,6 +211,9 @@ mod tests {
             line(&row(Some("False"), "kustomization path not found:\n ./nope"), at(3_661)),
             "01:01:01 ✗ Kustomization/flux-system/demo ReconciliationSucceeded: kustomization path not found: ./nope"
         );
+        let mut waiting = row(Some("False"), "dependency 'flux-system/crds' is not ready");
+        waiting.ready.as_mut().unwrap().reason = "DependencyNotReady".to_owned();
+        assert_eq!(waiting.mark(), "◎");
         assert_eq!(
             line(&row(None, ""), at(0)),
             "00:00:00 ◎ Kustomization/flux-system/demo : waiting to be reconciled"
