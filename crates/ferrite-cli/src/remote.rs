@@ -2,18 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ferrite_git::{Auth, Client, EntryKind, Location, Reference, Snapshot, SshAuth};
+use ferrite_git::{Auth, Client, Location, SshAuth};
 use ferrite_kustomize::{Remote, RepoSpec};
+use ferrite_kustomize_controller::remote::{self, TIMEOUT, blocking, candidates, download, tree};
 use ferrite_tree::{MemoryTree, Tree};
-
-/// The deadline of each load; kustomize's own default.
-const TIMEOUT: Duration = Duration::from_secs(27);
-/// Bytes of one file.
-const FILE_BYTES: usize = 16 << 20;
-/// Bytes of the files of one repository.
-const TREE_BYTES: usize = 512 << 20;
 
 /// Loads over the network, one thing after the other.
 #[derive(Debug, Default)]
@@ -21,25 +14,7 @@ pub(crate) struct Network;
 
 impl Remote for Network {
     fn file(&self, url: &str) -> Result<Vec<u8>, String> {
-        blocking(async {
-            let client =
-                reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
-            let mut response =
-                client.get(url).send().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?;
-            if !response.status().is_success() {
-                return Err(format!("the server answered {}", response.status()));
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) =
-                response.chunk().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?
-            {
-                body.extend_from_slice(&chunk);
-                if body.len() > FILE_BYTES {
-                    return Err(format!("it has more than {FILE_BYTES} bytes"));
-                }
-            }
-            Ok(body)
-        })
+        download(url)
     }
 
     fn repository(&self, spec: &RepoSpec) -> Result<Arc<dyn Tree>, String> {
@@ -48,28 +23,21 @@ impl Remote for Network {
     }
 }
 
-/// Runs `work` to its end on a scheduler of its own: the engine that asks is synchronous.
-fn blocking<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(work)
-}
-
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
-    Git(#[from] ferrite_git::Error),
-    #[error(transparent)]
-    Tree(#[from] ferrite_tree::Error),
+    Common(#[from] remote::FetchError),
     #[error("there is no SSH key without a passphrase in '{directory}' (id_ed25519, id_ecdsa or id_rsa)")]
     NoKey {
         /// Where the keys of the user are.
         directory: String,
     },
-    #[error("its files have more than {TREE_BYTES} bytes")]
-    TooLarge,
+}
+
+impl From<ferrite_git::Error> for FetchError {
+    fn from(error: ferrite_git::Error) -> Self {
+        Self::Common(error.into())
+    }
 }
 
 async fn fetch(spec: &RepoSpec) -> Result<MemoryTree, FetchError> {
@@ -88,7 +56,7 @@ async fn fetch(spec: &RepoSpec) -> Result<MemoryTree, FetchError> {
             if spec.submodules {
                 snapshot = client.fetch_submodules(snapshot).await?;
             }
-            return tree(&snapshot);
+            return Ok(tree(&snapshot)?);
         }
         // The next key may be let in; anything else stays as it is.
         if !matches!(failure, Some(ferrite_git::Error::SshRefused { .. } | ferrite_git::Error::SshKey { .. }))
@@ -124,41 +92,10 @@ fn remotes(spec: &RepoSpec, home: Option<&Path>) -> Result<Vec<ferrite_git::Remo
     if all.is_empty() { Err(FetchError::NoKey { directory: ssh.display().to_string() }) } else { Ok(all) }
 }
 
-/// What `ref=` may mean: a branch, a tag, a commit; the remote's default branch without it.
-fn candidates(reference: &str) -> Vec<Reference> {
-    if reference.is_empty() {
-        return vec![Reference::name("HEAD")];
-    }
-    let mut all = vec![Reference::branch(reference), Reference::tag(reference)];
-    if matches!(reference.len(), 40 | 64) && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        all.insert(0, Reference::commit(reference));
-    }
-    if reference.starts_with("refs/") {
-        all.insert(0, Reference::name(reference));
-    }
-    all
-}
-
-/// The regular files of a commit; links are left out.
-fn tree(snapshot: &Snapshot) -> Result<MemoryTree, FetchError> {
-    let mut builder = MemoryTree::builder();
-    let mut total = 0;
-    for file in snapshot.files() {
-        let file = file?;
-        if !matches!(file.kind, EntryKind::File | EntryKind::Executable) {
-            continue;
-        }
-        total += file.bytes.len();
-        if total > TREE_BYTES {
-            return Err(FetchError::TooLarge);
-        }
-        builder.insert(&file.path, &file.bytes, file.kind == EntryKind::Executable)?;
-    }
-    Ok(builder.build())
-}
-
 #[cfg(test)]
 mod tests {
+    use ferrite_git::Reference;
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,7 @@ mod fights;
 mod index;
 mod kustomization;
 pub mod preview;
-mod remote;
+pub mod remote;
 mod substitute;
 mod variables;
 

@@ -1,4 +1,6 @@
 //! Remote bases: single files over HTTP, and directories of Git repositories, while a kustomization is built.
+//!
+//! What is public here is shared with the command line, which loads as its user.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +12,9 @@ use ferrite_tree::{MemoryTree, Tree};
 use parking_lot::Mutex;
 
 /// The deadline of each load; kustomize's own default.
-const TIMEOUT: Duration = Duration::from_secs(27);
+pub const TIMEOUT: Duration = Duration::from_secs(27);
 /// Bytes of one file.
-const FILE_BYTES: usize = 16 << 20;
+pub const FILE_BYTES: usize = 16 << 20;
 /// Bytes of the files of one repository.
 const TREE_BYTES: usize = 512 << 20;
 /// Loads of one build, so that their deadlines add up to something.
@@ -53,25 +55,7 @@ impl RemoteBases {
 impl Remote for RemoteBases {
     fn file(&self, url: &str) -> Result<Vec<u8>, String> {
         self.count()?;
-        blocking(async {
-            let client =
-                reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
-            let mut response =
-                client.get(url).send().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?;
-            if !response.status().is_success() {
-                return Err(format!("the server answered {}", response.status()));
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) =
-                response.chunk().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?
-            {
-                body.extend_from_slice(&chunk);
-                if body.len() > FILE_BYTES {
-                    return Err(format!("it has more than {FILE_BYTES} bytes"));
-                }
-            }
-            Ok(body)
-        })
+        download(url)
     }
 
     fn repository(&self, spec: &RepoSpec) -> Result<Arc<dyn Tree>, String> {
@@ -90,8 +74,37 @@ impl Remote for RemoteBases {
     }
 }
 
+/// One file over HTTP, at most [`FILE_BYTES`].
+///
+/// # Errors
+/// What the server or the way to it says, without the address.
+pub fn download(url: &str) -> Result<Vec<u8>, String> {
+    blocking(async {
+        let client =
+            reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
+        let mut response =
+            client.get(url).send().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?;
+        if !response.status().is_success() {
+            return Err(format!("the server answered {}", response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| ferrite_runtime::chain(&error.without_url()))?
+        {
+            body.extend_from_slice(&chunk);
+            if body.len() > FILE_BYTES {
+                return Err(format!("it has more than {FILE_BYTES} bytes"));
+            }
+        }
+        Ok(body)
+    })
+}
+
 /// Runs `work` to its end on a scheduler of its own: the engine that asks is synchronous.
-fn blocking<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+///
+/// # Errors
+/// Those of `work`, or that no scheduler can be had.
+pub fn blocking<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,12 +112,16 @@ fn blocking<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, Strin
     runtime.block_on(work)
 }
 
+/// Why a repository does not become a tree.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub enum FetchError {
+    /// The remote, or what it sent.
     #[error(transparent)]
     Git(#[from] ferrite_git::Error),
+    /// A path that leaves the tree.
     #[error(transparent)]
     Tree(#[from] ferrite_tree::Error),
+    /// More than the bound.
     #[error("its files have more than {TREE_BYTES} bytes")]
     TooLarge,
 }
@@ -124,7 +141,8 @@ async fn fetch(spec: &RepoSpec) -> Result<MemoryTree, FetchError> {
 }
 
 /// What `ref=` may mean: a branch, a tag, a commit; the remote's default branch without it.
-fn candidates(reference: &str) -> Vec<Reference> {
+#[must_use]
+pub fn candidates(reference: &str) -> Vec<Reference> {
     if reference.is_empty() {
         return vec![Reference::name("HEAD")];
     }
@@ -138,8 +156,11 @@ fn candidates(reference: &str) -> Vec<Reference> {
     all
 }
 
-/// The regular files of a commit; links and submodules are left out.
-fn tree(snapshot: &Snapshot) -> Result<MemoryTree, FetchError> {
+/// The regular files of a commit and what was fetched into it; links are left out.
+///
+/// # Errors
+/// [`FetchError`]
+pub fn tree(snapshot: &Snapshot) -> Result<MemoryTree, FetchError> {
     let mut builder = MemoryTree::builder();
     let mut total = 0;
     for file in snapshot.files() {
